@@ -1,0 +1,32 @@
+"""The typed configuration of one run: one YAML file, every field overridable."""
+
+from ntkdist.config.load import apply_overrides, load_config, parse_config
+from ntkdist.config.models import (
+    ClusterConfig,
+    DataConfig,
+    GramConfig,
+    KernelConfig,
+    LayerConfig,
+    RunConfig,
+    SolveConfig,
+    SpectrumConfig,
+    TheoryConfig,
+)
+from ntkdist.config.schema import json_schema, shipped_schema
+
+__all__ = [
+    "ClusterConfig",
+    "DataConfig",
+    "GramConfig",
+    "KernelConfig",
+    "LayerConfig",
+    "RunConfig",
+    "SolveConfig",
+    "SpectrumConfig",
+    "TheoryConfig",
+    "apply_overrides",
+    "json_schema",
+    "load_config",
+    "parse_config",
+    "shipped_schema",
+]

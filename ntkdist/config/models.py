@@ -1,0 +1,128 @@
+"""What a run may say: one pydantic model per section of the YAML file.
+
+Every key but ``data.path`` has a default. Unknown keys are errors. The models hold no behaviour: the pipeline
+reads them, and :mod:`ntkdist.config.load` turns YAML and ``--set`` overrides into them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Where the rows and targets come from and how they are prepared."""
+
+    path: str = Field(min_length=1, description="A file or folder, or sklearn:digits and its like.")
+    x: str = Field("x", description="Name of the rows inside the file (npz, Zarr, HDF5).")
+    y: str = Field("y", description="Name of the targets inside the file (npz, Zarr, HDF5, CSV, Parquet).")
+    task: Literal["auto", "regression", "classification"] = "auto"
+    test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="Share of the rows held out for testing.")
+    normalise: Literal["none", "standardise", "unit"] = "none"
+    seed: int = Field(0, ge=0, description="Seed of the train/test split.")
+    block_rows: int = Field(8192, ge=1, description="Rows read at a time.")
+
+
+class LayerConfig(_Section):
+    """One layer of the full form of an architecture."""
+
+    activation: str = "relu"
+    sigma_w: Positive = math.sqrt(2.0)
+    sigma_b: NonNegative = 0.0
+
+
+class KernelConfig(_Section):
+    """The architecture whose infinite-width kernel is computed."""
+
+    depth: int | None = Field(None, ge=1, description="Number of activation layers L; 3 unless layers are listed.")
+    activation: str | None = Field(None, description="Activation of every layer; relu unless said otherwise.")
+    sigma_w: Positive | None = Field(None, description="Weight standard deviation; √2 unless said otherwise.")
+    sigma_b: NonNegative | None = Field(None, description="Bias standard deviation; 0 unless said otherwise.")
+    input_scaling: Literal["none", "1/d", "unit"] | None = Field(None, description="Scale s of Σ⁰ = s·x·x'.")
+    layers: tuple[LayerConfig, ...] | None = Field(None, description="The full form: one entry per layer.")
+    preset: Literal["jacot", "nt", "arora", "leoyu"] | None = Field(None, description="A literature convention.")
+    which: Literal["ntk", "nngp"] = "ntk"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> KernelConfig:
+        if self.layers is not None:
+            simple = [k for k in ("depth", "activation", "sigma_w", "sigma_b") if getattr(self, k) is not None]
+            if simple:
+                raise ValueError(f"layers are listed, so {', '.join(simple)} cannot be given as well")
+            if not self.layers:
+                raise ValueError("layers is an empty list; list at least one layer")
+        return self
+
+
+class GramConfig(_Section):
+    """How the Gram matrix is cut, computed, stored and multiplied."""
+
+    tile: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    compute: Literal["float64", "float32"] = "float64"
+    storage: Literal["float64", "float32"] = "float64"
+    mode: Literal["auto", "resident", "streamed", "recomputed"] = "auto"
+
+
+class SpectrumConfig(_Section):
+    """How far the extreme eigenvalues are certified."""
+
+    certificate: Literal["residual", "probabilistic", "rigorous"] = "rigorous"
+    rtol: Positive = 1e-9
+
+
+class SolveConfig(_Section):
+    """The regression weights (Θ + ridge·I)⁻¹ y."""
+
+    ridge: NonNegative = 0.0
+    rtol: float = Field(1e-8, gt=0, lt=1, description="True relative residual asked of every column.")
+    method: Literal["auto", "cg", "cholesky"] = "auto"
+    max_passes: int = Field(2000, ge=1)
+
+
+class TheoryConfig(_Section):
+    """Which statements are evaluated."""
+
+    times: Literal["auto"] | tuple[NonNegative, ...] = "auto"
+    epsilon: float = Field(1e-3, gt=0, lt=1, description="Loss to reach, relative to the initial loss.")
+    delta: float = Field(0.05, gt=0, lt=1, description="Failure probability of the generalization bounds.")
+
+
+class ClusterConfig(_Section):
+    """Where tiles are computed."""
+
+    type: Literal["in-process", "local", "cuda", "slurm", "kubernetes", "address"] = "in-process"
+    workers: int = Field(1, ge=1)
+    threads_per_worker: int | None = Field(None, ge=1)
+    memory_limit: str | None = None
+    address: str | None = None
+    options: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
+    connect_timeout: Positive = 30.0
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _address_given(self) -> ClusterConfig:
+        if (self.type == "address") != (self.address is not None):
+            raise ValueError("cluster.address goes with cluster.type: address, and only with it")
+        return self
+
+
+class RunConfig(_Section):
+    """One run: dataset, kernel, and everything computed from them."""
+
+    data: DataConfig
+    kernel: KernelConfig = KernelConfig()
+    gram: GramConfig = GramConfig()
+    spectrum: SpectrumConfig = SpectrumConfig()
+    solve: SolveConfig = SolveConfig()
+    theory: TheoryConfig = TheoryConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    store: str = Field("runs/run.zarr", min_length=1, description="The run store: a Zarr v3 group.")

@@ -1,0 +1,138 @@
+"""All stages of a run in order, each resumable: the same function behind the command line and the library.
+
+The store's writer lock is held from the first byte written to the last. A stage whose result is finished with the
+same settings is not repeated; a Gram tile with a receipt is not computed again.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from distributed import Client
+
+from ntkdist.cluster import ClusterSpec, open_client
+from ntkdist.config import ClusterConfig, RunConfig
+from ntkdist.moments import _checkpoint
+from ntkdist.pipeline.gram import compute_gram
+from ntkdist.pipeline.predict import compute_predictions
+from ntkdist.pipeline.prepare import Prepared, prepare, write_inputs
+from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.provenance import provenance
+from ntkdist.pipeline.results import collect_results
+from ntkdist.pipeline.session import Session
+from ntkdist.pipeline.solve import compute_solution
+from ntkdist.pipeline.spectrum import compute_spectrum
+from ntkdist.pipeline.theory import compute_theory
+from ntkdist.report import write_report
+from ntkdist.store import RunStore, refuse_without_room, sweep_partial, writer_lock
+from ntkdist.tiling import Tiling
+
+
+@contextmanager
+def claimed_store(prepared: Prepared, *, unlock: bool = False) -> Iterator[RunStore]:
+    """Open the run's store for writing: room checked, locked, swept, bound to its identity, inputs written."""
+    config, identity = prepared.config, prepared.identity
+    root = Path(config.store)
+    tiling = Tiling(identity.n, identity.tile)
+    if not (root / "zarr.json").exists() or RunStore(root).identity is None:
+        item = 8 if identity.storage == "float64" else 4
+        rows = prepared.source.n * prepared.source.features * (8 if identity.compute == "float64" else 4)
+        gram = 0 if config.gram.mode == "recomputed" else tiling.stored_entries() * item
+        refuse_without_room(root, gram + 2 * rows)
+    store = RunStore.create(root)
+    with writer_lock(root, unlock=unlock):
+        sweep_partial(root)
+        attributes = {
+            "kernel": prepared.kernel.spec(),
+            "kernel_description": str(prepared.kernel),
+            "config": config.model_dump(mode="json"),
+        }
+        store.claim(identity, attributes)
+        write_inputs(prepared, store)
+        _checkpoint("inputs.done")
+        yield store
+
+
+@contextmanager
+def gram_client(config: ClusterConfig) -> Iterator[Client]:
+    """The Dask client of a configuration."""
+    with open_client(ClusterSpec(**config.model_dump())) as client:
+        yield client
+
+
+def run(config: RunConfig, progress: Progress | None = None, *, unlock: bool = False) -> dict[str, Any]:
+    """Run (or resume) everything and return the results document.
+
+    Raises
+    ------
+    NtkdistError
+        One sentence and an exit code; whatever was finished stays in the store.
+    """
+    progress = progress or Silent()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    clock = Stopwatch()
+    with clock("prepare"):
+        prepared = prepare(config, progress)
+    with claimed_store(prepared, unlock=unlock) as store:
+        session = Session(store, prepared.kernel, config)
+        if config.gram.mode != "recomputed":
+            with clock("gram"):
+                ensure_gram(session, progress)
+        return analyse(session, progress, clock, started)
+
+
+def ensure_gram(session: Session, progress: Progress) -> int:
+    """Compute the tiles that are missing; no cluster is started when none is."""
+    if not session.store.tiles.missing():
+        return 0
+    with gram_client(session.config.cluster) as client:
+        return compute_gram(session.store, session.kernel, client, progress=progress)
+
+
+def analyse(session: Session, progress: Progress, clock: Stopwatch, started: str) -> dict[str, Any]:
+    """Everything after the Gram matrix: spectrum, solution, theory, predictions, report."""
+    with clock("spectrum"):
+        spectrum = compute_spectrum(session, progress)
+    with clock("solve"):
+        compute_solution(session, progress)
+    with clock("theory"):
+        compute_theory(session, spectrum, progress)
+    with clock("predict"):
+        compute_predictions(session, progress)
+    return publish(session, clock.seconds, started)
+
+
+def publish(session: Session, seconds: dict[str, float], started: str) -> dict[str, Any]:
+    """Record timings and provenance, and write the HTML report beside the store."""
+    previous = session.store.group.attrs.get("timings")
+    timings = {**(dict(previous) if isinstance(previous, dict) else {}), **seconds}
+    session.store.set_attributes({"timings": timings, "provenance": provenance(started, " ".join(sys.argv))})
+    results = collect_results(session.store, session)
+    write_report(results, report_path(session.store.root))
+    _checkpoint("report.done")
+    return results
+
+
+def report_path(root: Path) -> Path:
+    """Where the HTML report of a store stands: ``runs/digits.zarr`` → ``runs/digits.html``."""
+    return root.with_suffix(".html")
+
+
+class Stopwatch:
+    """Wall-clock seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time a stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,65 @@
+"""How an n×n symmetric matrix is cut into tiles: any n, any tile size, ragged last row and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Tile = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The lower-triangle tiles of an n×n matrix with ``tile`` rows and columns each (the last may be smaller)."""
+
+    n: int
+    tile: int
+
+    def __post_init__(self) -> None:
+        assert self.n >= 1
+        assert self.tile >= 1
+
+    @property
+    def bands(self) -> int:
+        """Number of tile rows."""
+        return -(-self.n // self.tile)
+
+    @property
+    def count(self) -> int:
+        """Number of tiles i ≥ j."""
+        return self.bands * (self.bands + 1) // 2
+
+    def rows(self, i: int) -> slice:
+        """Rows (or columns) of tile row ``i``."""
+        return slice(i * self.tile, min(self.n, (i + 1) * self.tile))
+
+    def size(self, i: int) -> int:
+        """Number of rows of tile row ``i``."""
+        return self.rows(i).stop - self.rows(i).start
+
+    def entries(self, i: int, j: int) -> int:
+        """Number of entries of tile (i, j)."""
+        return self.size(i) * self.size(j)
+
+    def __iter__(self) -> Iterator[Tile]:
+        """All tiles of the lower triangle, longest bands first, so that the last to finish are short."""
+        for i in reversed(range(self.bands)):
+            for j in range(i + 1):
+                yield i, j
+
+    def stored_entries(self) -> int:
+        """Entries held by the lower tiles (diagonal tiles are held whole)."""
+        return sum(self.entries(i, j) for i, j in self)
+
+
+def auto_tile(n: int, workers: int = 1) -> int:
+    """Choose a tile size: large enough for GEMM, small enough that every worker has several tiles.
+
+    Tiles of 2,048 hold 32 MiB in float64: they keep the cores busy without crowding a worker's memory; beyond
+    a million rows 4,096 keeps the number of tiles (and of files) down.
+    """
+    if n > 1_000_000:
+        return 4096
+    bands = max(4, 2 * workers)
+    size = -(-n // bands)
+    return max(1, min(2048, max(128, -(-size // 64) * 64), n))
