@@ -74,10 +74,10 @@ def gram_section(store: RunStore, identity: Identity, session: Session | None) -
     if session is not None:
         error = session.kernel.entry_error(np.dtype(identity.compute), which=identity.which)
         section |= {
-            "mode": session.chosen.mode,
-            "mode_reason": session.chosen.reason,
+            "mode": session.gram.mode,
+            "mode_reason": session.gram.reason,
             "entry_error": error.relative,
-            "error_norm": session.error_norm,
+            "error_norm": session.gram.error_norm,
         }
     return section
 
@@ -101,7 +101,7 @@ def _gram_sample(session: Session) -> dict[str, Any]:
     label = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]
     order = np.argsort(label, kind="stable")
     rows = rows[order]
-    values = session.chosen.operator.block(rows, rows)
+    values = session.gram.operator.block(rows, rows)
     classes = session.store.stage("inputs")
     assert classes is not None
     names = classes.result["classes"]

@@ -9,32 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.errors import Unresolvable
-from ntkdist.linalg import Solve, block_cg, choose_method, cholesky_solve
+from ntkdist.linalg import Solve, block_cg, cholesky_solve, choose_method
+from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.session import Session
 
 Array = NDArray[Any]
 
 
-def compute_solution(session: Session, progress: Progress | None = None) -> dict[str, Any]:
-    """Solve for the weights; finished weights with the same settings are reused.
+def solve_weights(
+    gram: Gram,
+    y: Array,
+    *,
+    ridge: float = 0.0,
+    rtol: float = 1e-8,
+    method: str = "auto",
+    max_passes: int = 2000,
+    progress: Progress | None = None,
+) -> tuple[Solve, str, str]:
+    """Solve for the weights of all columns of y (n, k); return (solution, method, why this method).
 
     Raises
     ------
     Unresolvable
-        The matrix is singular or indefinite to the working precision, so that the weights do not exist.
+        The weights are not finite: the matrix is singular or indefinite to the working precision.
     """
     progress = progress or Silent()
-    settings = session.config.solve
-    key = session.key("solution", settings.model_dump())
-    finished = session.store.stage("solution", key)
-    if finished is not None:
-        return finished.result
-    start = time.perf_counter()
-    operator, y = session.chosen.operator, session.targets
-    method, why = settings.method, "as configured (solve.method)"
+    why = "as configured"
     if method == "auto":
-        choice = choose_method(operator, outputs=y.shape[1], rtol=settings.rtol)
+        choice = choose_method(gram.operator, outputs=y.shape[1], rtol=rtol)
         method, why = choice.method, choice.reason
     progress.start("solve", None, "passes")
 
@@ -42,26 +45,41 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
         progress.update(done, f"residual {residual:.1e}")
 
     if method == "cholesky":
-        solve = cholesky_solve(operator, y, ridge=settings.ridge, rtol=settings.rtol)
+        solve = cholesky_solve(gram.operator, y, ridge=ridge, rtol=rtol)
     else:
         solve = block_cg(
-            operator,
+            gram.operator,
             y,
-            preconditioner=session.preconditioner,
-            ridge=settings.ridge,
-            rtol=settings.rtol,
-            max_passes=settings.max_passes,
+            preconditioner=gram.preconditioner,
+            ridge=ridge,
+            rtol=rtol,
+            max_passes=max_passes,
             progress=tell,
         )
     progress.finish()
-    _refuse_nonsense(solve)
+    if not np.isfinite(solve.x).all():
+        raise Unresolvable(f"The weights could not be computed: {solve.reason}.")
+    return solve, method, why
+
+
+def compute_solution(session: Session, progress: Progress | None = None) -> dict[str, Any]:
+    """The solution stage of a run; finished weights with the same settings are reused."""
+    settings = session.config.solve
+    key = session.key("solution", settings.model_dump())
+    finished = session.store.stage("solution", key)
+    if finished is not None:
+        return finished.result
+    start = time.perf_counter()
+    solve, method, why = solve_weights(
+        session.gram, session.targets, progress=progress, **settings.model_dump()
+    )
     result = {
         "method": method,
         "why": why,
         "ridge": settings.ridge,
         "rtol": settings.rtol,
         "residual_norms": [float(r) for r in solve.residual_norms],
-        "residual_of": "stored" if session.chosen.stored else "kernel",
+        "residual_of": session.gram.residual_of,
         "passes": solve.passes,
         "converged": bool(solve.converged),
         "reason": solve.reason,
@@ -70,8 +88,3 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
     }
     session.store.finish_stage("solution", key, result, {"weights": solve.x})
     return result
-
-
-def _refuse_nonsense(solve: Solve) -> None:
-    if not np.isfinite(solve.x).all():
-        raise Unresolvable(f"The weights could not be computed: {solve.reason}.")
