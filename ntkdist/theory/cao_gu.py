@@ -1,9 +1,9 @@
 """Cao & Gu's bound for deep ReLU networks trained by one pass of stochastic gradient descent.
 
-Cao & Gu 2019 (NeurIPS), Corollary 3.10: for a wide enough L-layer ReLU network on unit-norm rows with labels ±1 the
-expected 0-1 error of the averaged iterates is at most Õ(L √(ỹᵀΘ⁻¹ỹ/n)) + O(√(log(1/δ)/n)), with the infimum over
-ỹ_i y_i ≥ 1, for which ỹ = y is one candidate. The constants and logarithms are not stated by the paper, so the
-number here is an order of magnitude, not a bound. Cost: none beyond yᵀΘ⁻¹y.
+Cao & Gu 2019 (NeurIPS), Corollary 3.10: for a wide enough L-layer ReLU network on unit-norm rows with
+labels ±1 the expected 0-1 error of the averaged iterates is at most Õ(L √(ỹᵀΘ⁻¹ỹ/n)) + O(√(log(1/δ)/n)),
+with the infimum over ỹ_i y_i ≥ 1, for which ỹ = y is one candidate. The constants and logarithms are not
+stated by the paper, so the number here is an order of magnitude, not a bound. Cost: none beyond yᵀΘ⁻¹y.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ntkdist.theory.generalization import INFINITE
 from ntkdist.theory.interval import BracketLike, bracket_ends, finite, up
 from ntkdist.theory.statement import Assumption, Statement
 
+ORDER = "order of magnitude: constants and logarithms are not stated"
+
 
 def cao_gu(
     y: ArrayLike,
@@ -31,8 +33,9 @@ def cao_gu(
 ) -> Statement:
     """L √(yᵀΘ⁻¹y/n), the leading term of Corollary 3.10 without its constants and logarithms.
 
-    ``y``: (n,) or (n, k) labels ±1; ``quad_form``: bracket of y_kᵀΘ⁻¹y_k per output; ``layers``: number of weight
-    matrices L (hidden depth + 1). The value is that of the worst output. Raises InputError if shapes disagree.
+    ``y``: (n,) or (n, k) labels ±1; ``quad_form``: bracket of y_kᵀΘ⁻¹y_k per output; ``layers``: number of
+    weight matrices L (hidden depth + 1). The value is that of the worst output. Raises InputError if shapes
+    disagree.
     """
     labels = np.asarray(y, np.float64)
     n = len(labels)
@@ -58,9 +61,9 @@ def cao_gu(
             Assumption("the rows have unit norm", rows_unit_norm),
             Assumption("the labels are +1 or -1", signs),
             Assumption("fully connected ReLU network without biases, He initialisation", relu_without_bias),
-            Assumption("one pass of SGD on the cross-entropy loss, width above an unstated m*(delta, L, n, 1/lambda)", None),
+            Assumption("one pass of SGD on the cross-entropy loss, width above an unstated m*", None),
             Assumption("independent rows from one distribution", None),
         ),
         grade="estimate" if math.isfinite(worst[1]) else grade,
-        note="order of magnitude: constants and logarithms are not stated" if math.isfinite(worst[1]) else INFINITE,
-    )  # fmt: skip
+        note=ORDER if math.isfinite(worst[1]) else INFINITE,
+    )

@@ -44,8 +44,8 @@ def convergence(
 ) -> tuple[Statement, ...]:
     """Rate, half-life, time to loss ε, stable and best step, condition number, steps to ε.
 
-    ``lambda_min``, ``lambda_max``: intervals of the extreme eigenvalues of the (n, n) matrix Θ (with the ridge,
-    if training has one). ``loss0`` = ½ Σ (f(0) − y)² over rows and outputs, e.g. ½‖y‖² for f(0) = 0;
+    ``lambda_min``, ``lambda_max``: intervals of the extreme eigenvalues of the (n, n) matrix Θ (with the
+    ridge, if training has one). ``loss0`` = ½ Σ (f(0) − y)² over rows and outputs, e.g. ½‖y‖² for f(0) = 0;
     ``epsilon`` is the absolute loss to reach, in the same convention. Times are in units of gradient flow.
 
     Raises InputError for ends that are crossed or not finite, λ_max ≤ 0, loss0 < 0, ε ≤ 0 or n < 1.
@@ -130,8 +130,8 @@ def convergence(
             "lambda_max / lambda_min", DESCENT, grade=at_max, convention="2-norm condition number",
         ),
         line(
-            "steps_to_epsilon", f"Steps of gradient descent at the best step until the loss is below {epsilon:g}",
-            steps, "steps", "ln(L(0)/epsilon) / (2 ln((kappa + 1)/(kappa - 1)))", DESCENT, grade=at_max,
+            "steps_to_epsilon", f"Steps at the best step to a loss below {epsilon:g}", steps, "steps",
+            "ln(L(0)/epsilon) / (2 ln((kappa + 1)/(kappa - 1)))", DESCENT, grade=at_max,
             convention=STEP.format(scaled="the number of steps stays"),
             note="steps that suffice for any labels; the loss of given labels may fall faster",
         ),
@@ -142,7 +142,8 @@ def _ordered(name: str, interval: IntervalLike) -> _Ends:
     ends = _Ends(float(interval.lower), float(interval.value), float(interval.upper))
     if not (ends.lower <= ends.value <= ends.upper and math.isfinite(ends.upper - ends.lower)):
         raise InputError(
-            f"{name} must be finite with lower <= value <= upper, got {ends.lower}, {ends.value}, {ends.upper}"
+            f"{name} must be finite with lower <= value <= upper, got "
+            f"{ends.lower}, {ends.value}, {ends.upper}"
         )
     return ends
 

@@ -49,10 +49,11 @@ def generalization(
 ) -> tuple[Statement, ...]:
     """‖f*‖²_H/n, √(2 yᵀΘ⁻¹y/n) and the Rademacher bound with all constants.
 
-    ``y``: (n,) or (n, k) targets as solved for. ``quad_form``: bracket of y_kᵀ(Θ + ridge·I)⁻¹y_k per output k.
-    ``trace``: tr Θ. ``delta``: failure probability. ``rows_unit_norm``: whether every input row has norm one.
-    ``kernel``: what Θ is, in words. ``grade``: the certificate the bracket's upper end rests on (the lower bound
-    of λ_min). ``empirical_loss``: mean over training rows of min(1, Σ_k |f_k − y_k|), zero for an interpolant.
+    ``y``: (n,) or (n, k) targets as solved for. ``quad_form``: bracket of y_kᵀ(Θ + ridge·I)⁻¹y_k per output
+    k. ``trace``: tr Θ. ``delta``: failure probability. ``rows_unit_norm``: whether every input row has norm
+    one. ``kernel``: what Θ is, in words. ``grade``: the certificate the bracket's upper end rests on (the
+    lower bound of λ_min). ``empirical_loss``: mean over training rows of min(1, Σ_k |f_k − y_k|), zero for
+    an interpolant.
 
     Raises InputError for shapes that disagree, a negative form or trace, or δ outside (0, 1).
     """
@@ -128,7 +129,7 @@ def _norm_lines(
             base,
             Assumption("the rows have unit norm", rows_unit_norm),
             Assumption(
-                "the kernel is that of the theorem: a two-layer ReLU network with only its first layer trained",
+                "the kernel is the theorem's: two-layer ReLU network, only its first layer trained",
                 False,
                 f"{kernel}: read it as a measure of complexity; the bound itself is stated with H-infinity",
             ),
@@ -170,12 +171,15 @@ def _rademacher(
         lower=finite(ends[0]),
         upper=finite(up(ends[2])),
         unit="loss in [0, 1]",
-        formula="(1/n) sum loss + 2 sum_k B_k sqrt(tr Theta)/n + 3 sqrt(ln(2/delta')/(2n)), B_k^2 = y_k^T Theta^-1 y_k",
+        formula=(
+            "(1/n) sum loss + 2 sum_k B_k sqrt(tr Theta)/n + 3 sqrt(ln(2/delta')/(2n)), "
+            "B_k^2 = y_k^T Theta^-1 y_k"
+        ),
         source=RADEMACHER,
         convention=(
-            f"loss min(1, sum_k |f_k - y_k|), at least the classification error when the targets of two classes "
-            f"differ by 1; radii rounded up to powers of {GRID_RATIO}, delta = {delta:g} shared over the powers; "
-            "quote `upper`: `lower` and `value` evaluate the same formula at the other ends of the norm"
+            "loss min(1, sum_k |f_k - y_k|), at least the classification error when the targets of two "
+            f"classes differ by 1; radii rounded up to powers of {GRID_RATIO}, delta = {delta:g} shared over "
+            "the powers; quote `upper`: `lower` and `value` are the formula at the other ends of the norm"
         ),
         assumptions=(
             Assumption(
@@ -202,7 +206,5 @@ def stratified_radii(radii: NDArray[np.float64]) -> tuple[NDArray[np.float64], f
 
 
 def _per_output(*ends: NDArray[np.float64]) -> dict[str, tuple[float | None, ...]]:
-    names = ("lower", "value", "upper")
-    return {
-        f"{name} per output": tuple(finite(float(q)) for q in e) for name, e in zip(names, ends, strict=True)
-    }
+    named = zip(("lower", "value", "upper"), ends, strict=True)
+    return {f"{name} per output": tuple(finite(float(q)) for q in end) for name, end in named}

@@ -1,10 +1,10 @@
 """The kernel H^∞ of a two-layer ReLU network with only its first layer trained, and Arora et al.'s bound.
 
-H^∞_ij = E_w[x_i·x_j 1{w·x_i ≥ 0} 1{w·x_j ≥ 0}] = x_i·x_j (π − arccos(x_i·x_j))/(2π) on unit-norm rows. Arora, Du, Hu,
-Li & Wang 2019 (ICML), Theorem 5.1: a wide enough such network, trained by gradient descent to the end, has
-expected loss at most √(2 yᵀ(H^∞)⁻¹y/n) + O(√(log(n/(λ₀δ))/n)) for every 1-Lipschitz loss in [0, 1] that is zero
-at zero error. The theorem is about this kernel, whatever the depth of the network analysed beside it.
-Cost: O(n² d) for the matrix.
+H^∞_ij = E_w[x_i·x_j 1{w·x_i ≥ 0} 1{w·x_j ≥ 0}] = x_i·x_j (π − arccos(x_i·x_j))/(2π) on unit-norm rows.
+Arora, Du, Hu, Li & Wang 2019 (ICML), Theorem 5.1: a wide enough such network, trained by gradient descent
+to the end, has expected loss at most √(2 yᵀ(H^∞)⁻¹y/n) + O(√(log(n/(λ₀δ))/n)) for every 1-Lipschitz loss in
+[0, 1] that is zero at zero error. The theorem is about this kernel, whatever the depth of the network
+analysed beside it. Cost: O(n² d) for the matrix.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ UNIT_NORM_TOLERANCE = 1e-6
 def two_layer_kernel(x: ArrayLike, z: ArrayLike | None = None) -> NDArray[np.float64]:
     """H^∞ between the rows of ``x`` (n, d) and ``z`` (m, d), default ``x`` itself: (n, m), float64.
 
-    Angles come from half-chords, θ = 2 atan2(‖x̂ − ẑ‖, ‖x̂ + ẑ‖), because arccos of a product near one loses half
-    the digits; where rows are close the chord comes from the difference of the rows. Rows of any norm are
-    accepted: H^∞ = ‖x‖‖z‖ cos θ (π − θ)/(2π). Raises InputError for zero rows or unequal widths.
+    Angles come from half-chords, θ = 2 atan2(‖x̂ − ẑ‖, ‖x̂ + ẑ‖), because arccos of a product near one
+    loses half the digits; where rows are close the chord comes from the difference of the rows. Rows of any
+    norm are accepted: H^∞ = ‖x‖‖z‖ cos θ (π − θ)/(2π). Raises InputError for zero rows or unequal widths.
     """
     a = np.asarray(x, np.float64)
     b = a if z is None else np.asarray(z, np.float64)
@@ -61,9 +61,9 @@ def arora(
 ) -> Statement:
     """√(2 yᵀ(H^∞)⁻¹y/n), the leading term of Theorem 5.1, with its premises checked on this data.
 
-    ``x``: (n, d) rows; ``y``: (n,) or (n, k) labels; ``quad_form``: bracket of y_kᵀ(H^∞)⁻¹y_k per output, H^∞ from
-    :func:`two_layer_kernel`; ``lambda_min``: interval of λ_min(H^∞), the theorem's λ₀. The value is that of the
-    worst output, as the theorem is for one output; ``series`` has them all.
+    ``x``: (n, d) rows; ``y``: (n,) or (n, k) labels; ``quad_form``: bracket of y_kᵀ(H^∞)⁻¹y_k per output,
+    H^∞ from :func:`two_layer_kernel`; ``lambda_min``: interval of λ_min(H^∞), the theorem's λ₀. The value
+    is that of the worst output, as the theorem is for one output; ``series`` has them all.
     """
     rows, labels = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(labels)
@@ -84,7 +84,7 @@ def arora(
     elif worst[1] >= 1.0:
         note = "vacuous: the leading term alone is at least 1"
     else:
-        note = "leading term only; the theorem adds O(sqrt(log(n/(lambda_0 delta))/n)) with a constant it does not state"
+        note = "leading term only; the theorem adds O(sqrt(log(n/(lambda_0 delta))/n)), constant not stated"
     if smallest_known and lambda_min is not None:
         size = math.sqrt(max(math.log(n / (lambda_min.lower * delta)), 0.0) / n)
         note += f"; that term is {size:.3g} times its constant"
