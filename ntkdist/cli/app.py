@@ -52,16 +52,21 @@ class Terminated(BaseException):
 
 def main() -> None:
     """Run the program and exit."""
-    sys.exit(_guarded(sys.argv[1:]))
+    guarded(app, "ntkdist")
 
 
-def _guarded(argv: list[str]) -> int:
+def guarded(program: typer.Typer, name: str) -> NoReturn:
+    """Run a typer program on the process's arguments; every error becomes a sentence and an exit code."""
+    sys.exit(_run(program, name, sys.argv[1:]))
+
+
+def _run(program: typer.Typer, name: str, argv: list[str]) -> int:
     debug = "--debug" in argv
     as_json = "--json" in argv
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _terminate)
     try:
-        code = app(args=[a for a in argv if a != "--debug"], prog_name="ntkdist", standalone_mode=False)
+        code = program(args=argv, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:

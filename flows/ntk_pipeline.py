@@ -1,0 +1,128 @@
+"""The main job as a Prefect flow: ``python -m flows.ntk_pipeline conf/digits.yaml``.
+
+The same stages as ``ntkdist run``, one Prefect task each (the Gram matrix: one per row band), with retries and a
+results artifact. With no Prefect server configured, Prefect's embedded one starts by itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.futures import PrefectFutureList
+from prefect.states import Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import stages
+from flows.live import LIVE, Live
+from ntkdist.config import RunConfig
+from ntkdist.errors import NtkdistError
+from ntkdist.pipeline.gram import missing_by_band
+from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.run import Stopwatch, claimed_store, gram_client
+from ntkdist.pipeline.session import Session
+from ntkdist.report import summary_rows, to_markdown
+from ntkdist.tiling import Tile
+
+_BANDS_AT_ONCE = 4
+
+
+@flow(
+    name="ntk-pipeline",
+    description="Dataset to NTK Gram matrix, certified spectrum, weights, bounds, predictions and report.",
+    task_runner=ThreadPoolTaskRunner(max_workers=_BANDS_AT_ONCE),
+    validate_parameters=True,
+    persist_result=False,
+)
+def ntk_pipeline(config: RunConfig, unlock: bool = False) -> Any:
+    """Run (or resume) one analysis and return its results document."""
+    with _live(config) as (name, live):
+        clock = Stopwatch()
+        try:
+            with clock("prepare"):
+                stages.prepare_stage(name)
+            with claimed_store(live.prepared, unlock=unlock) as store:
+                live.session = Session(store, live.prepared.kernel, config)
+                if config.gram.mode != "recomputed":
+                    with clock("gram"):
+                        _gram(name, live)
+                with clock("spectrum"):
+                    spectrum = stages.spectrum_stage(name)
+                with clock("solve"):
+                    stages.solve_stage(name)
+                with clock("theory"):
+                    stages.theory_stage(name, spectrum)
+                with clock("predict"):
+                    stages.predict_stage(name)
+                results = stages.report_stage(name, clock.seconds)
+        except NtkdistError as error:
+            return Failed(message=str(error), data=error)
+        _publish(results)
+        return results
+
+
+def _gram(name: str, live: Live) -> None:
+    """One task per row band that misses tiles; a few bands at once keep the workers busy at band ends."""
+    bands = missing_by_band(live.session.store.tiles)
+    if not bands:
+        return
+    tiling = live.session.tiling
+    total = sum(tiling.entries(i, j) for tiles in bands.values() for i, j in tiles)
+    live.progress.start("gram", total, "entries")
+    with gram_client(live.config.cluster) as client:
+        live.client = client
+        futures = PrefectFutureList([stages.gram_band.submit(name, band) for band in bands])
+        finished = 0
+        for future, band in zip(futures, bands, strict=True):
+            future.result()
+            finished += _entries(live, bands[band])
+            live.progress.update(finished)
+    live.progress.finish()
+
+
+def _entries(live: Live, tiles: list[Tile]) -> int:
+    return sum(live.session.tiling.entries(i, j) for i, j in tiles)
+
+
+def _publish(results: dict[str, Any]) -> None:
+    """Leave the results where a user of the Prefect UI sees them."""
+    create_markdown_artifact(key="ntk-summary", markdown=to_markdown(results), description="NTK analysis")
+    rows = [
+        {"section": section.title, "quantity": row.name, "value": row.value, "error": row.error, "note": row.note}
+        for section in summary_rows(results)
+        for row in section.rows
+    ]
+    create_table_artifact(key="ntk-results", table=rows, description="All numbers of the run")
+
+
+_PROGRESS: list[Progress] = [Silent()]
+
+
+@contextmanager
+def _live(config: RunConfig) -> Iterator[tuple[str, Live]]:
+    name = uuid.uuid4().hex
+    LIVE[name] = Live(config, _PROGRESS[-1])
+    try:
+        yield name, LIVE[name]
+    finally:
+        del LIVE[name]
+
+
+@contextmanager
+def reporting_to(progress: Progress) -> Iterator[None]:
+    """Send the progress of flow runs of this process to ``progress``."""
+    _PROGRESS.append(progress)
+    try:
+        yield
+    finally:
+        _PROGRESS.pop()
+
+
+if __name__ == "__main__":
+    from flows.command import main
+
+    main()

@@ -1,0 +1,103 @@
+"""The stages of a run as Prefect tasks: one task a stage, and for the Gram matrix one task a row band.
+
+A refusal (:class:`NtkdistError`) becomes a failed state that carries its one sentence and is not retried; a lost
+cluster and an I/O error are retried, and a retry computes only what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed
+
+from flows.live import LIVE
+from ntkdist.errors import ClusterLost, NtkdistError
+from ntkdist.pipeline.gram import compute_gram
+from ntkdist.pipeline.predict import compute_predictions
+from ntkdist.pipeline.prepare import prepare
+from ntkdist.pipeline.run import publish
+from ntkdist.pipeline.solve import compute_solution
+from ntkdist.pipeline.spectrum import compute_spectrum
+from ntkdist.pipeline.theory import compute_theory
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_one_sentence(stage: Callable[P, R]) -> Callable[P, Any]:
+    """Turn a refusal into a failed state that says its sentence, without a traceback."""
+
+    @wraps(stage)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            return stage(*args, **kwargs)
+        except ClusterLost:
+            raise
+        except NtkdistError as error:
+            return Failed(message=str(error), data=error)
+
+    return wrapped
+
+
+_RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 10], "cache_policy": NO_CACHE, "persist_result": False}
+
+
+@task(name="prepare inputs", **_RETRIED)
+@in_one_sentence
+def prepare_stage(run: str) -> None:
+    """Read, validate, split and digest the dataset."""
+    live = LIVE[run]
+    live.prepared = prepare(live.config, live.progress)
+
+
+@task(name="gram band", task_run_name="gram band {band}", **_RETRIED)
+@in_one_sentence
+def gram_band(run: str, band: int) -> int:
+    """Compute the missing tiles of one row band; returns how many were computed."""
+    live = LIVE[run]
+    tiles = [(band, j) for j in range(band + 1)]
+    return compute_gram(live.session.store, live.session.kernel, live.client, only=tiles)
+
+
+@task(name="spectrum", **_RETRIED)
+@in_one_sentence
+def spectrum_stage(run: str) -> dict[str, Any]:
+    """λ_max and λ_min with their certificates."""
+    live = LIVE[run]
+    return compute_spectrum(live.session, live.progress)
+
+
+@task(name="solve", **_RETRIED)
+@in_one_sentence
+def solve_stage(run: str) -> dict[str, Any]:
+    """Regression weights for all outputs."""
+    live = LIVE[run]
+    return compute_solution(live.session, live.progress)
+
+
+@task(name="theory", **_RETRIED)
+@in_one_sentence
+def theory_stage(run: str, spectrum: dict[str, Any]) -> dict[str, Any]:
+    """Convergence and generalization statements."""
+    live = LIVE[run]
+    return compute_theory(live.session, spectrum, live.progress)
+
+
+@task(name="predict", **_RETRIED)
+@in_one_sentence
+def predict_stage(run: str) -> dict[str, Any] | None:
+    """Held-out predictions and scores."""
+    live = LIVE[run]
+    return compute_predictions(live.session, live.progress)
+
+
+@task(name="report", **_RETRIED)
+@in_one_sentence
+def report_stage(run: str, seconds: dict[str, float]) -> dict[str, Any]:
+    """Timings, provenance and the HTML report; returns the results document."""
+    live = LIVE[run]
+    return publish(live.session, seconds, live.started)
