@@ -1,0 +1,11 @@
+"""Exact infinite-width kernels of fully connected networks: any activation, any depth."""
+
+from __future__ import annotations
+
+from ntkdist.kernels.activation import Activation
+from ntkdist.kernels.catalog import ACTIVATIONS
+from ntkdist.kernels.error import EntryError
+from ntkdist.kernels.kernel import Kernel
+from ntkdist.kernels.layer import Layer
+
+__all__ = ["ACTIVATIONS", "Activation", "EntryError", "Kernel", "Layer"]

@@ -1,0 +1,43 @@
+"""φ(x) = a erf(bx) + e: F = a²(2/π) asin(2c/√((1+2q1)(1+2q2))) + e² with Σ scaled by b² (Williams 1997).
+
+The arcsine is taken as atan2(2c, √det) with det = 1 + 2(q1+q2) + 4(q1 q2 − c²), which never cancels, and D′ is a sum
+of two differences of angles, each from one atan2 of a product form.  Ḟ = a² b² (4/π)/√det.
+With a = e = 1/2 this is the “sigmoid-like” activation of neural-tangents.  Cost: five atan2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from ntkdist.kernels.duals.portable import PI, atan2, positive, sqrt
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def turn(q1: Any, q2: Any, c: Any, d: Any, h: Any, root: Any) -> Any:
+    """Return asin(2q1/(1+2q1)) − asin(2c/√…) to full relative precision; d = q1 + q2 − 2c."""
+    r = sqrt(1.0 + 4.0 * q1)
+    opposite = q1 * (2.0 * (q2 - q1) + 4.0 * h) / (root + r) + (d + (q1 - q2)) / 2.0 * r
+    return atan2(2.0 * opposite, r * root + 4.0 * q1 * c)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def error_function(
+    q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:
+    """Return (F, Ḟ, D′, S′); par[k:k+3] = (a², b², e²)."""
+    amp = par[k] * 2.0 / PI
+    b2 = par[k + 1]
+    shift = par[k + 2]
+    u = b2 * q1
+    v = b2 * q2
+    t = b2 * c
+    gap = (sqrt(u) - sqrt(v)) * (sqrt(u) - sqrt(v))
+    h = positive(b2 * d - gap) * positive(b2 * s - gap) / 4.0
+    root = sqrt(1.0 + 2.0 * (u + v) + 4.0 * h)
+    f = amp * atan2(2.0 * t, root) + shift
+    fdot = 2.0 * amp * b2 / root
+    d_next = amp * (turn(u, v, t, b2 * d, h, root) + turn(v, u, t, b2 * d, h, root))
+    s_next = amp * (turn(u, v, -t, b2 * s, h, root) + turn(v, u, -t, b2 * s, h, root)) + 4.0 * shift
+    return f, fdot, d_next, s_next

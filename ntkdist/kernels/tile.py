@@ -1,0 +1,149 @@
+"""A tile: one matrix product per panel of rows, then one pass over the panel in place while it is in the cache.
+
+The panel's height depends on the number of columns alone, so a tile has the same bits whatever the thread count.
+Cost: 2 n1 n2 d flops for the products; the pass is described in ``recursion`` and ``collapse``.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkdist.errors import InputError
+from ntkdist.kernels.error import CLOSE
+from ntkdist.kernels.program import Rows, row_tables
+from ntkdist.kernels.recursion import diagonal_pass, mirror, recursion_pass, squared_lengths
+
+if TYPE_CHECKING:
+    from ntkdist.kernels.kernel import Kernel
+
+Array = NDArray[Any]
+PANEL = 1 << 18
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows ready for a pass: scaled rows ``x`` (n, d), their squared lengths (n,) in float64, and their tables."""
+
+    x: Array
+    lengths: NDArray[np.float64]
+    rows: Rows
+
+
+def check_rows(x: Array, name: str) -> Array:
+    """Return ``x`` as a C-contiguous (n, d) array of float32 or float64, or raise ``InputError``."""
+    rows = np.asarray(x)
+    if rows.ndim != 2 or rows.shape[1] < 1:
+        raise InputError(f"{name} must be a two-dimensional array of rows, not one of shape {rows.shape}")
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64)
+    return np.ascontiguousarray(rows)
+
+
+def prepare(kernel: Kernel, x: Array) -> Prepared:
+    """Scale rows as the kernel's input layer does and run the one-dimensional recursion on their lengths."""
+    lengths = np.empty(x.shape[0])
+    squared_lengths(x, lengths)
+    if not np.all(np.isfinite(lengths)):
+        row = int(np.argmin(np.isfinite(lengths)))
+        raise InputError(f"row {row} of the input has a value that is not finite or a length that overflows")
+    factor = kernel.first_sigma_w
+    if kernel.input_scaling == "unit":
+        if not np.all(lengths > 0):
+            raise InputError(
+                f"row {int(np.argmin(lengths > 0))} is zero and has no direction (input_scaling 'unit')"
+            )
+        scaled = (x / np.sqrt(lengths)[:, None] * factor).astype(x.dtype)
+        lengths = np.full(x.shape[0], factor * factor)
+    else:
+        if kernel.input_scaling == "1/d":
+            factor = factor / x.shape[1] ** 0.5
+        scaled = x
+        if factor != 1:
+            scaled = (x * x.dtype.type(factor)).astype(x.dtype)
+            squared_lengths(scaled, lengths)
+    return Prepared(scaled, lengths, row_tables(kernel.program, lengths + kernel.first_bias**2))
+
+
+def tile(kernel: Kernel, x_rows: Array, x_cols: Array, which: str, out: Array | None, threads: int) -> Array:
+    """Return the tile; see ``Kernel.tile``."""
+    x, z = check_rows(x_rows, "x_rows"), check_rows(x_cols, "x_cols")
+    if x.shape[1] != z.shape[1]:
+        raise InputError(f"x_rows has {x.shape[1]} columns but x_cols has {z.shape[1]}")
+    dtype = np.result_type(x, z)
+    x, z = x.astype(dtype, copy=False), z.astype(dtype, copy=False)
+    mirrored = x.shape == z.shape and (x is z or x.ctypes.data == z.ctypes.data)
+    left = prepare(kernel, x)
+    right = left if mirrored else prepare(kernel, z)
+    shape = (x.shape[0], z.shape[0])
+    if out is None:
+        out = np.empty(shape, dtype)
+    elif out.shape != shape or out.dtype != dtype:
+        raise InputError(f"out must have shape {shape} and dtype {dtype}, not {out.shape} and {out.dtype}")
+    height = max(1, min(x.shape[0], PANEL // max(1, z.shape[0])))
+    target: Array = out
+
+    def run(first: int) -> None:
+        panel = target[first : first + height]
+        columns = min(first + height, z.shape[0]) if mirrored else z.shape[0]
+        fill_panel(kernel, left, right, panel[:, :columns], first, mirrored, which == "ntk")
+
+    starts = range(0, x.shape[0], height)
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(run, starts):
+                pass
+    else:
+        for first in starts:
+            run(first)
+    if mirrored:
+        mirror(target)
+    return target
+
+
+def fill_panel(
+    kernel: Kernel, left: Prepared, right: Prepared, panel: Array, first: int, mirrored: bool, tangent: bool
+) -> None:
+    """Write one panel: rows ``first``… of ``left`` against the first columns of ``right``."""
+    height, columns = panel.shape
+    np.matmul(left.x[first : first + height], right.x[:columns].T, out=panel)
+    program = kernel.program
+    recursion_pass(
+        panel, first, mirrored, tangent, heat(kernel), kernel.first_bias**2, CLOSE[panel.dtype.name],
+        left.x, right.x, left.lengths, right.lengths,
+        program.ops, program.where, program.series, program.par, program.numbers,
+        left.rows.q, right.rows.q, left.rows.coefficients, right.rows.coefficients,
+    )  # fmt: skip
+
+
+def diagonal(kernel: Kernel, x: Array, which: str) -> Array:
+    """Return the diagonal; see ``Kernel.diagonal``."""
+    rows = check_rows(x, "x")
+    ready = prepare(kernel, rows)
+    result = np.empty(rows.shape[0], rows.dtype)
+    program = kernel.program
+    diagonal_pass(
+        result, which == "ntk", heat(kernel), kernel.first_bias**2, ready.lengths,
+        program.ops, program.where, program.series, program.par, program.numbers,
+        ready.rows.q, ready.rows.coefficients,
+    )  # fmt: skip
+    return result
+
+
+def heat(kernel: Kernel) -> float:
+    """Return Θ⁰/Σ⁰: 0 when the input layer is frozen."""
+    return 0.0 if kernel.first_frozen else 1.0
+
+
+def approximation(kernel: Kernel, which: str, dtype: str) -> float:
+    """Return the part of the entry error that is not rounding: truncated series."""
+    return sum(activation.error for activation in kernel.activations)
+
+
+def pass_cost(kernel: Kernel) -> float:
+    """Return the operations per entry of the pass, about 120 a layer."""
+    return 120.0 * kernel.depth
