@@ -1,0 +1,56 @@
+"""Find the reader of a dataset by its name: ``sklearn:digits``, or a file by its ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ntkdist.data.readers.arrays import open_npy, open_npz
+from ntkdist.data.readers.bundled import open_bundled
+from ntkdist.data.readers.csv import open_csv
+from ntkdist.data.readers.hdf5 import open_hdf5
+from ntkdist.data.readers.parquet import open_parquet
+from ntkdist.data.readers.zarr import open_zarr
+from ntkdist.data.source import Source
+from ntkdist.errors import InputError
+
+READERS: dict[str, Callable[[Path, str, str], Source]] = {
+    ".npz": open_npz,
+    ".npy": open_npy,
+    ".csv": open_csv,
+    ".txt": open_csv,
+    ".zarr": open_zarr,
+    ".h5": open_hdf5,
+    ".hdf5": open_hdf5,
+    ".parquet": open_parquet,
+}
+
+
+def open_source(path: str, x: str = "x", y: str = "y") -> Source:
+    """Open the dataset at ``path``; ``x`` and ``y`` name the rows and targets inside it.
+
+    Raises
+    ------
+    InputError
+        Missing or unreadable file, unknown ending, or no such key inside: what, where, what to do.
+    """
+    if path.startswith("sklearn:"):
+        return open_bundled(path)
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"The dataset {path} does not exist; correct data.path.")
+    reader = READERS.get(file.suffix.lower())
+    if reader is None and file.is_dir() and any(file.glob("*.parquet")):
+        reader = open_parquet
+    if reader is None:
+        known = ", ".join(READERS)
+        raise InputError(f"{path} has no ending that ntkdist reads ({known}, or sklearn:digits); convert it to one.")
+    try:
+        return reader(file, x, y)
+    except InputError:
+        raise
+    except PermissionError:
+        raise InputError(f"{path} cannot be read: permission denied.") from None
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as a {file.suffix} dataset: {reason}.") from error

@@ -1,0 +1,51 @@
+"""What is refused before anything is computed, with the row numbers to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkdist.errors import InputError
+
+_NAMED = 5
+
+
+def check_rows(block: NDArray[Any], start: int, what: str = "x") -> None:
+    """Refuse NaN and Inf in a block whose first row has number ``start``."""
+    flat = block.reshape(len(block), -1)
+    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1)) + start
+    if len(bad):
+        kind = "NaN" if np.isnan(flat[bad[0] - start]).any() else "Inf"
+        raise InputError(f"{what} holds {kind} in {_named(bad)}; remove or mend these rows.")
+
+
+def check_targets(block: NDArray[Any], start: int) -> None:
+    """Refuse targets that are NaN, Inf, complex or objects."""
+    if block.dtype.kind == "f":
+        check_rows(block, start, "y")
+    elif block.dtype.kind not in "iubUS":
+        raise InputError(f"y has dtype {block.dtype}, but must hold numbers or class names.")
+
+
+def check_lengths(n_x: int, n_y: int) -> None:
+    """Refuse x and y of different length."""
+    if n_x != n_y:
+        raise InputError(f"x has {n_x} rows and y has {n_y}; there must be one target per row.")
+
+
+def check_directions(block: NDArray[Any], row_numbers: NDArray[Any]) -> None:
+    """Refuse zero rows for kernels that need a direction (after normalisation: also rows that equal the mean)."""
+    zero = np.asarray(row_numbers)[~block.reshape(len(block), -1).any(axis=1)]
+    if len(zero):
+        raise InputError(
+            f"x is zero (after normalisation) in {_named(zero)}, and this kernel needs a direction: remove these "
+            "rows, or give the network a bias with --set kernel.sigma_b=0.1."
+        )
+
+
+def _named(rows: NDArray[Any]) -> str:
+    listed = ", ".join(str(int(r)) for r in rows[:_NAMED])
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return f"row{'s' if len(rows) > 1 else ''} {listed}{more}"
