@@ -26,7 +26,7 @@ SLACK = 1e-11
 def losses(p: Problem, times: NDArray[np.float64], r0: NDArray[np.float64]) -> NDArray[np.float64]:
     energy = ((p.vectors.T @ r0) ** 2).sum(axis=1)
     values = np.maximum(p.eigenvalues, 0.0)
-    return np.array([0.5 * (np.exp(-2 * values * t) * energy)[values * 1e300 > 0].sum() for t in times])
+    return np.array([0.5 * (np.exp(-2 * values * t) * energy).sum() for t in times])
 
 
 @pytest.mark.parametrize("passes", [1, 4, 12, 24, 60])
@@ -156,11 +156,20 @@ def test_time_to_reach_brackets_the_crossing_of_the_dense_curve(digits: Problem)
 
 
 def test_time_to_reach_says_so_when_the_loss_never_comes_down(concrete: Problem) -> None:
-    run = dynamics(concrete, concrete.y, [1.0], max_passes=12)
-    s = time_to_reach(run, 1e-9)
-    assert s.value is None
-    assert s.upper is None
-    assert "does not come down" in s.note
+    unfinished = time_to_reach(dynamics(concrete, concrete.y, [1.0], max_passes=12), 1e-9)
+    assert unfinished.upper is None
+    assert "more passes" in unfinished.note
+
+    class Singular:
+        shape = (2, 2)
+
+        def matmat(self, v: NDArray[np.float64], /) -> NDArray[np.float64]:
+            return np.diag([1.0, 0.0]) @ v
+
+    never = time_to_reach(dynamics(Singular(), np.ones(2), [1.0]), 1e-9)
+    assert never.value is None
+    assert never.upper is None
+    assert "does not come down" in never.note
 
 
 def test_learning_times_carry_all_energy_and_reproduce_the_curve(digits: Problem) -> None:
@@ -201,7 +210,7 @@ def test_the_ensemble_agrees_with_trained_draws_from_the_prior(digits: Problem) 
         # (I − gain) f0 + gain y for f0 ~ N(0, Σ)
         left = np.eye(600)[rows] - gain
         variance = np.einsum("ij,jk,ik->i", left, sigma, left)
-        np.testing.assert_allclose(out.mean.value[i], gain @ digits.y, atol=1e-6)
+        np.testing.assert_allclose(out.mean.value[i], gain @ digits.y, atol=1e-5)
         assert (out.variance.lower[i] <= variance + 1e-10).all()
         assert (variance <= out.variance.upper[i] + 1e-10).all()
         np.testing.assert_allclose(out.variance.value[i], variance, atol=1e-5)

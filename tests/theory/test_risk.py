@@ -65,13 +65,13 @@ def test_the_predicted_learning_curve_follows_the_measured_one(digits: Problem, 
     for i, size in enumerate(sizes):
         measured, seen = [], curve.unseen_mse[i] if ridge == 0.0 else curve.population_mse[i]
         for _ in range(4):
-            rows = rng.permutation(600)
-            drawn, fresh = rows[:size], rows[size:]
-            alpha = np.linalg.solve(
-                digits.theta[np.ix_(drawn, drawn)] + ridge * np.eye(size), digits.y[drawn]
+            # The theory draws with replacement; without a ridge repeats would make the matrix singular.
+            drawn = rng.integers(0, 600, size) if ridge else rng.permutation(600)[:size]
+            test = np.arange(600) if ridge else np.setdiff1d(np.arange(600), drawn)
+            kernel = digits.theta[np.ix_(drawn, drawn)] + ridge * np.eye(size)
+            error = (
+                digits.theta[np.ix_(test, drawn)] @ np.linalg.solve(kernel, digits.y[drawn]) - digits.y[test]
             )
-            test = rows if ridge else fresh
-            error = digits.theta[np.ix_(test, drawn)] @ alpha - digits.y[test]
             measured.append((error**2).sum() / len(test))
         assert seen == pytest.approx(np.mean(measured), rel=0.2)
     kappa = curve.kappa[0]
