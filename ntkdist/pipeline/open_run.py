@@ -31,7 +31,7 @@ def stored_kernel(store: RunStore) -> Kernel:
     spec = store.group.attrs.get("kernel")
     if not isinstance(spec, dict):
         raise InputError(f"{store.root} says nothing of its kernel; start its run again to continue it.")
-    return Kernel.from_spec(spec)
+    return Kernel.from_spec(spec, allow_import=False)
 
 
 class Run:

@@ -88,7 +88,7 @@ def _kernel_function(kernel: Kernel) -> dict[str, Any]:
     x = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     return {
         "cos": [float(c) for c in np.cos(theta)],
-        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]] if kernel.has_ntk else None,
+        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]] if all(a.has_ntk for a in kernel.activations) else None,
         "nngp": [float(v) for v in kernel.tile(x, x[:1], which="nngp")[:, 0]],
     }
 

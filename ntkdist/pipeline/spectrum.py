@@ -40,7 +40,7 @@ def extreme_eigenvalues(
 
     top = lambda_max(gram.operator, rtol=rtol, progress=tell)
     bottom = lambda_min(
-        gram.operator, gram.preconditioner, rtol=rtol, duplicates=gram.duplicates, progress=tell
+        gram.operator, gram.preconditioner, rtol=rtol, progress=tell
     )
     progress.update(top.passes + bottom.passes, f"certificate: {certificate}")
     low, high = certify(
