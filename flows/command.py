@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import typer
 
@@ -32,7 +33,7 @@ def ntk_pipeline_command(
     from flows.ntk_pipeline import ntk_pipeline, reporting_to
 
     with Bars() as bars, reporting_to(bars):
-        results = ntk_pipeline(config, unlock=unlock)
+        results = cast(dict[str, Any], ntk_pipeline(config, unlock=unlock))
     if json:
         print_json(results)
         return

@@ -13,7 +13,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.futures import PrefectFutureList
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -29,12 +28,13 @@ from ntkdist.report import summary_rows, to_markdown
 from ntkdist.tiling import Tile
 
 _BANDS_AT_ONCE = 4
+_RUNNER: Any = ThreadPoolTaskRunner(max_workers=_BANDS_AT_ONCE)
 
 
 @flow(
     name="ntk-pipeline",
     description="Dataset to NTK Gram matrix, certified spectrum, weights, bounds, predictions and report.",
-    task_runner=ThreadPoolTaskRunner(max_workers=_BANDS_AT_ONCE),
+    task_runner=_RUNNER,
     validate_parameters=True,
     persist_result=False,
 )
@@ -75,7 +75,7 @@ def _gram(name: str, live: Live) -> None:
     live.progress.start("gram", total, "entries")
     with gram_client(live.config.cluster) as client:
         live.client = client
-        futures = PrefectFutureList([stages.gram_band.submit(name, band) for band in bands])
+        futures = [stages.gram_band.submit(name, band) for band in bands]
         finished = 0
         for future, band in zip(futures, bands, strict=True):
             future.result()
@@ -92,7 +92,13 @@ def _publish(results: dict[str, Any]) -> None:
     """Leave the results where a user of the Prefect UI sees them."""
     create_markdown_artifact(key="ntk-summary", markdown=to_markdown(results), description="NTK analysis")
     rows = [
-        {"section": section.title, "quantity": row.name, "value": row.value, "error": row.error, "note": row.note}
+        {
+            "section": section.title,
+            "quantity": row.name,
+            "value": row.value,
+            "error": row.error,
+            "note": row.note,
+        }
         for section in summary_rows(results)
         for row in section.rows
     ]

@@ -28,22 +28,30 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def in_one_sentence(stage: Callable[P, R]) -> Callable[P, Any]:
+def in_one_sentence(stage: Callable[P, R]) -> Callable[P, R]:
     """Turn a refusal into a failed state that says its sentence, without a traceback."""
 
     @wraps(stage)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return stage(*args, **kwargs)
         except ClusterLost:
             raise
         except NtkdistError as error:
-            return Failed(message=str(error), data=error)
+            # Prefect takes a returned state as the task's outcome and raises its data in the flow.
+            failed: Any = Failed(message=str(error), data=error)
+            outcome: R = failed
+            return outcome
 
     return wrapped
 
 
-_RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 10], "cache_policy": NO_CACHE, "persist_result": False}
+_RETRIED: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [2, 10],
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
 
 
 @task(name="prepare inputs", **_RETRIED)

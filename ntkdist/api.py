@@ -63,7 +63,13 @@ def spectrum(gram: Gram, certificate: str = "rigorous", *, rtol: float = 1e-9) -
 
 
 def solve(
-    gram: Gram, y: ArrayLike, ridge: float = 0.0, rtol: float = 1e-8, *, method: str = "auto", max_passes: int = 2000
+    gram: Gram,
+    y: ArrayLike,
+    ridge: float = 0.0,
+    rtol: float = 1e-8,
+    *,
+    method: str = "auto",
+    max_passes: int = 2000,
 ) -> Solve:
     """Solve (Θ + ridge·I) x = y for y of shape (n,) or (n, k); ``residual_norms`` are true, relative, float64."""
     from ntkdist.pipeline.solve import solve_weights
@@ -111,8 +117,8 @@ def theory(
 
     What is not given (``spectrum``, ``solution``) is computed. ``ridge`` must be the one of ``solution``.
     """
-    from ntkdist.pipeline.spectrum import extreme_eigenvalues
     from ntkdist.pipeline.solve import solve_weights
+    from ntkdist.pipeline.spectrum import extreme_eigenvalues
     from ntkdist.pipeline.theory import state_theory
 
     block, _ = _columns(y, gram.n)

@@ -35,7 +35,7 @@ class Tiling:
 
     def size(self, i: int) -> int:
         """Number of rows of tile row ``i``."""
-        return self.rows(i).stop - self.rows(i).start
+        return min(self.n, (i + 1) * self.tile) - i * self.tile
 
     def entries(self, i: int, j: int) -> int:
         """Number of entries of tile (i, j)."""

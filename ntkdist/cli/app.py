@@ -15,7 +15,6 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-import click
 import typer
 
 from ntkdist.cli.compare import compare
@@ -40,6 +39,10 @@ app = typer.Typer(
 )
 for command in (init, run, plan, inspect, verify, report, compare, schema, doctor):
     app.command()(command)
+
+
+# What an unknown option or a missing argument raises, wherever typer keeps it.
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
 
 class Terminated(BaseException):
@@ -69,15 +72,19 @@ def _run(program: typer.Typer, name: str, argv: list[str]) -> int:
         code = program(args=argv, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return int(stop.exit_code)
-    except click.ClickException as error:
+    except _UsageError as error:
         return _say(error.format_message(), 2, as_json)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted; finished work is kept: start the same command again to continue.", 130, as_json)
     except Terminated as stop:
         name = signal.Signals(stop.signum).name
-        return _say(f"Stopped by {name}; finished work is kept: start the same command again.", 128 + stop.signum, as_json)
+        return _say(
+            f"Stopped by {name}; finished work is kept: start the same command again.",
+            128 + stop.signum,
+            as_json,
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

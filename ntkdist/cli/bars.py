@@ -6,7 +6,6 @@ import time
 
 from rich.progress import (
     BarColumn,
-    Progress as RichProgress,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -14,6 +13,9 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as RichProgress,
 )
 from rich.text import Text
 

@@ -14,8 +14,25 @@ from rich.text import Text
 from ntkdist.cli import options
 from ntkdist.cli.console import out, print_json
 
-_NEEDED = ("numpy", "scipy", "numba", "dask", "distributed", "zarr", "prefect", "fastapi", "pydantic", "xarray")
-_OPTIONAL = {"h5py": "hdf5", "pyarrow": "parquet", "cupy": "cuda12", "dask_cuda": "cuda12", "dask_jobqueue": "slurm"}
+_NEEDED = (
+    "numpy",
+    "scipy",
+    "numba",
+    "dask",
+    "distributed",
+    "zarr",
+    "prefect",
+    "fastapi",
+    "pydantic",
+    "xarray",
+)
+_OPTIONAL = {
+    "h5py": "hdf5",
+    "pyarrow": "parquet",
+    "cupy": "cuda12",
+    "dask_cuda": "cuda12",
+    "dask_jobqueue": "slurm",
+}
 
 
 def doctor(json: options.Json = False, debug: options.Debug = False) -> None:
@@ -69,4 +86,8 @@ def _kernel_check() -> dict[str, Any]:
 
     x = np.array([[3.0, 4.0], [1.0, 0.0]])
     error = float(np.max(np.abs(np.diag(Kernel(depth=3).tile(x, x)) / (4 * np.array([25.0, 1.0])) - 1)))
-    return {"name": "NTK diagonal equals (L+1)|x|^2", "found": f"relative error {error:.1e}", "ok": error < 1e-13}
+    return {
+        "name": "NTK diagonal equals (L+1)|x|^2",
+        "found": f"relative error {error:.1e}",
+        "ok": error < 1e-13,
+    }

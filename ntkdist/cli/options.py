@@ -16,7 +16,8 @@ Overrides = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Compute tiles on a LocalCluster with N worker processes.")
+    int | None,
+    typer.Option("--workers", min=1, help="Compute tiles on a LocalCluster with N worker processes."),
 ]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Take over a lock that a dead run on another host left.")]
 

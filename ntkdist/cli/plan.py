@@ -27,8 +27,14 @@ def plan(
         return
     rows = [
         ("kernel", prediction["kernel"]),
-        ("rows", f"{prediction['n_train']:,} train + {prediction['n_test']:,} test, {prediction['features']:,} features"),
-        ("tiles", f"{prediction['tiles']:,} of {prediction['tile']:,} × {prediction['tile']:,} (lower triangle)"),
+        (
+            "rows",
+            f"{prediction['n_train']:,} train + {prediction['n_test']:,} test, {prediction['features']:,} features",
+        ),
+        (
+            "tiles",
+            f"{prediction['tiles']:,} of {prediction['tile']:,} × {prediction['tile']:,} (lower triangle)",
+        ),
         ("Gram entries", f"{prediction['entries']:,} stored of {prediction['n_train'] ** 2:,}"),
         ("Gram store", _bytes(prediction["gram_bytes"])),
         ("input store", _bytes(prediction["input_bytes"])),
@@ -36,8 +42,11 @@ def plan(
         ("one pass K·V", f"{_flops(prediction['pass_flops_per_column'])} per column"),
         ("Cholesky", _flops(prediction["cholesky_flops"])),
         ("preconditioner", f"rank {prediction['preconditioner_rank']}"),
-        ("worker memory", f"{_bytes(prediction['worker_memory_bytes'])} each, {prediction['workers']} × "
-         f"{prediction['threads_per_worker']} threads"),
+        (
+            "worker memory",
+            f"{_bytes(prediction['worker_memory_bytes'])} each, {prediction['workers']} × "
+            f"{prediction['threads_per_worker']} threads",
+        ),
         ("solver memory", _bytes(prediction["solver_memory_bytes"])),
         ("free disk", _bytes(prediction["free_disk_bytes"])),
         ("free memory", _bytes(prediction["free_memory_bytes"])),

@@ -15,7 +15,8 @@ def report(
     run: options.Run,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The HTML file to write.")] = None,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="Also write PNG, SVG and CSV of each figure to this folder.")
+        Path | None,
+        typer.Option("--figures", help="Also write PNG, SVG and CSV of each figure to this folder."),
     ] = None,
     json: options.Json = False,
     debug: options.Debug = False,

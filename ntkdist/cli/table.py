@@ -14,13 +14,16 @@ from ntkdist.report import summary_rows
 def print_summary(results: dict[str, Any]) -> None:
     """Print the sections of the results document; text from data is never read as markup."""
     for section in summary_rows(results):
-        table = Table(title=Text(plain(section.title), style="bold"), title_justify="left", show_header=False, box=None)
-        table.add_column(style="cyan", no_wrap=True)
+        title = Text(plain(section.title), style="bold")
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        table.add_column(style="cyan", max_width=34, overflow="fold")
         table.add_column(overflow="fold")
-        table.add_column(overflow="fold")
-        table.add_column(style="dim", overflow="fold")
         for row in section.rows:
-            cells = (row.name, row.value, row.error, row.note)
-            table.add_row(*(Text(plain(cell)) for cell in cells))
+            cell = Text(plain(row.value))
+            if row.error:
+                cell.append(f"  {plain(row.error)}", style="green")
+            if row.note:
+                cell.append(f"\n{plain(row.note)}", style="dim")
+            table.add_row(Text(plain(row.name)), cell)
         out.print(table)
         out.print()

@@ -63,7 +63,7 @@ def open_client(spec: ClusterSpec) -> Iterator[Client]:
         try:
             cluster = _start(spec)
         except (TimeoutError, OSError, RuntimeError) as error:
-            raise ClusterLost(f"The {spec.type} cluster did not start: {error}.") from error
+            raise ClusterLost(f"The {spec.type} cluster did not start: {str(error).rstrip('.')}.") from error
         try:
             with _connect(spec, cluster) as client:
                 yield client
@@ -96,8 +96,7 @@ def _connect(spec: ClusterSpec, cluster: Any) -> Client:
 
 
 def _start(spec: ClusterSpec) -> Any:
-    local = {
-        "host": LOOPBACK,
+    local: dict[str, Any] = {
         "dashboard_address": f"{LOOPBACK}:0",
         "worker_dashboard_address": f"{LOOPBACK}:0",
         "silence_logs": 50,
@@ -116,6 +115,7 @@ def _start(spec: ClusterSpec) -> Any:
             return LocalCluster(
                 n_workers=spec.workers,
                 processes=True,
+                host=LOOPBACK,
                 threads_per_worker=spec.threads_per_worker or max(1, cores() // spec.workers),
                 memory_limit=spec.memory_limit or "auto",
                 **local,

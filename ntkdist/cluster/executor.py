@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from distributed import Client, as_completed
 from distributed.client import FutureCancelledError
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 from threadpoolctl import threadpool_limits
 
@@ -49,7 +49,7 @@ def run_tiles(
         return futures
 
     with lost_cluster_in_words(), threadpool_limits(1):
-        queue = as_completed(submit(limit))
+        queue = as_completed(submit(limit), loop=client.loop)
         try:
             for batch in queue.batches():
                 results, failure = [], None

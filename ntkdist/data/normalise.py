@@ -19,6 +19,9 @@ from ntkdist.errors import InputError
 Floats = NDArray[np.float64]
 
 
+_CHUNK_ROWS = 4096
+
+
 @dataclass(frozen=True)
 class Normaliser:
     """A fitted normalisation; ``constant_features`` are the columns with one value on all training rows."""
@@ -29,8 +32,10 @@ class Normaliser:
     constant_features: list[int] = field(default_factory=list)
 
     @classmethod
-    def fit(cls, source: Source, indices: NDArray[Any] | None, how: str, block_rows: int) -> Normaliser:
+    def fit(cls, source: Source, indices: NDArray[Any] | None, how: str) -> Normaliser:
         """Fit on the rows ``indices`` (sorted; None means all) of a source."""
+        # A fixed size, so that no bit of the statistics depends on how rows are read elsewhere.
+        block_rows = _CHUNK_ROWS
         keep = np.ones(source.n, dtype=bool)
         if indices is not None:
             keep[:] = False
@@ -63,7 +68,7 @@ class Normaliser:
         if self.how == "standardise":
             assert self.mean is not None
             assert self.scale is not None
-            return np.asarray((rows - self.mean) / self.scale)
+            return np.divide(rows - self.mean, self.scale, dtype=np.float64)
         if self.how == "unit":
             # Scaling by the largest entry first keeps the squares from overflowing.
             largest = np.abs(rows).max(axis=1, keepdims=True)
@@ -76,7 +81,12 @@ class Normaliser:
         """Plain JSON form (an infinite scale is written as None)."""
         scale = None if self.scale is None else [float(s) if np.isfinite(s) else None for s in self.scale]
         mean = None if self.mean is None else [float(m) for m in self.mean]
-        return {"how": self.how, "mean": mean, "scale": scale, "constant_features": list(self.constant_features)}
+        return {
+            "how": self.how,
+            "mean": mean,
+            "scale": scale,
+            "constant_features": list(self.constant_features),
+        }
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> Normaliser:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ntkdist.data.readers.arrays import open_npy, open_npz
 from ntkdist.data.readers.bundled import open_bundled
@@ -45,12 +50,38 @@ def open_source(path: str, x: str = "x", y: str = "y") -> Source:
     if reader is None:
         known = ", ".join(READERS)
         raise InputError(f"{path} has no ending that ntkdist reads ({known}, or sklearn:digits); convert it to one.")
+    with unreadable_in_words(path):
+        return Guarded(reader(file, x, y))
+
+
+class Guarded:
+    """A source whose damaged blocks are told in one sentence, whatever the library below raises."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name, self.n, self.features = source.name, source.n, source.features
+        self.has_targets = source.has_targets
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows start…stop−1."""
+        with unreadable_in_words(self.name):
+            return self._source.rows(start, stop)
+
+    def targets(self, start: int, stop: int) -> NDArray[Any] | None:
+        """Targets start…stop−1."""
+        with unreadable_in_words(self.name):
+            return self._source.targets(start, stop)
+
+
+@contextmanager
+def unreadable_in_words(path: str) -> Iterator[None]:
+    """Translate what readers raise over a damaged file into one sentence."""
     try:
-        return reader(file, x, y)
+        yield
     except InputError:
         raise
     except PermissionError:
         raise InputError(f"{path} cannot be read: permission denied.") from None
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, SyntaxError, TokenError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as a {file.suffix} dataset: {reason}.") from error
+        raise InputError(f"{path} cannot be read ({reason}); it is damaged or not what its ending says.") from error

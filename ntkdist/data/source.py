@@ -16,7 +16,6 @@ class Source(Protocol):
     name: str
     n: int
     features: int
-    feature_shape: tuple[int, ...]
     has_targets: bool
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
@@ -45,8 +44,7 @@ class ArraySource:
         self.name = name
         self._x, self._y = x, y
         self.n = int(x.shape[0])
-        self.feature_shape = tuple(int(s) for s in x.shape[1:])
-        self.features = int(np.prod(self.feature_shape)) if self.feature_shape else 1
+        self.features = int(np.prod(x.shape[1:], dtype=np.int64))
         self.has_targets = y is not None
         if self.n == 0 or self.features == 0:
             raise InputError(f"{name}: x is empty, its shape is {tuple(x.shape)}.")

@@ -44,5 +44,8 @@ def _hold_out_by_class(
     for c in np.argsort(-(shares - np.floor(shares)), kind="stable"):
         if take.sum() < count and take[c] < room[c]:
             take[c] += 1
+    # A class that could not give its share leaves it to the largest others.
+    while take.sum() < count and np.any(take < room):
+        take[int(np.argmax(room - take))] += 1
     for rows, k in zip(members, take, strict=True):
         held[rows[:k]] = True

@@ -39,6 +39,8 @@ def encode_targets(y: NDArray[Any], task: str = "auto") -> Targets:
 
     Raises :class:`InputError` for a single class, or strings where numbers are needed.
     """
+    if task not in ("auto", "regression", "classification"):
+        raise InputError(f"Unknown task {task!r}; choose auto, regression or classification.")
     column = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if task == "auto":
         discrete = column.ndim == 1 and column.dtype.kind in "iubUS"
@@ -51,6 +53,8 @@ def encode_targets(y: NDArray[Any], task: str = "auto") -> Targets:
         return Targets(values, task, "as given")
     if column.ndim != 1:
         raise InputError(f"y has shape {y.shape}, but classification needs one class per row.")
+    if column.dtype.kind == "f" and np.any(column != np.round(column)):
+        raise InputError("y holds fractions, but classes are whole numbers or names; set data.task=regression.")
     classes, labels = np.unique(column, return_inverse=True)
     if len(classes) < 2:
         raise InputError(f"y holds the single class {classes[0]!s}; classification needs two or more.")

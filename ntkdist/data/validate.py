@@ -14,6 +14,8 @@ _NAMED = 5
 
 def check_rows(block: NDArray[Any], start: int, what: str = "x") -> None:
     """Refuse NaN and Inf in a block whose first row has number ``start``."""
+    if block.dtype.kind not in "fiub":
+        raise InputError(f"{what} has dtype {block.dtype}, but must hold real numbers.")
     flat = block.reshape(len(block), -1)
     bad = np.flatnonzero(~np.isfinite(flat).all(axis=1)) + start
     if len(bad):
@@ -37,7 +39,9 @@ def check_lengths(n_x: int, n_y: int) -> None:
 
 def check_directions(block: NDArray[Any], row_numbers: NDArray[Any]) -> None:
     """Refuse zero rows for kernels that need a direction (after normalisation: also rows that equal the mean)."""
-    zero = np.asarray(row_numbers)[~block.reshape(len(block), -1).any(axis=1)]
+    flat = block.reshape(len(block), -1)
+    # A row whose x·x underflows has no direction either.
+    zero = np.asarray(row_numbers)[np.einsum("ij,ij->i", flat, flat) == 0]
     if len(zero):
         raise InputError(
             f"x is zero (after normalisation) in {_named(zero)}, and this kernel needs a direction: remove these "

@@ -33,9 +33,7 @@ class Activation:
     degree: float | None = None
     has_ntk: bool = True
     terms: int = 0
-    coefficients: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = field(
-        default=None, compare=False
-    )
+    coefficients: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = field(default=None, compare=False)
     error: float = 0.0
     summary: str = ""
 

@@ -85,9 +85,7 @@ def _exp(a: float, b: float) -> Activation:
 
 def _gaussian(a: float, b: float) -> Activation:
     if b >= 0:
-        raise InputError(
-            f"activation gaussian({a:g},{b:g}) is a·exp(b·x²) and needs b < 0 to be finite on average"
-        )
+        raise InputError(f"activation gaussian({a:g},{b:g}) is a·exp(b·x²) and needs b < 0 to be finite on average")
     text = "gaussian" if (a, b) == (1, -1) else spell("gaussian", (a, b))
     return Activation(text, act.BELL, (a * a, -2 * b))
 
@@ -187,9 +185,7 @@ def parse(text: str) -> Activation:
         raise InputError(f"activation {text!r}: its parameters must be finite")
     if family.name == "polynomial":
         if not given or not any(given[1:]):
-            raise InputError(
-                f"activation {text!r}: give at least two coefficients, c0, c1, …, not all zero after c0"
-            )
+            raise InputError(f"activation {text!r}: give at least two coefficients, c0, c1, …, not all zero after c0")
         return family.bind(*given)
     if len(given) > len(family.parameters):
         raise InputError(

@@ -62,9 +62,7 @@ class Kernel:
         if layers is None:
             depth = 3 if depth is None else depth
             if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
-                raise InputError(
-                    f"depth must be a whole number of activation layers, 1 or more, not {depth!r}"
-                )
+                raise InputError(f"depth must be a whole number of activation layers, 1 or more, not {depth!r}")
             layer = Layer(
                 activation if activation is not None else "relu",
                 start.sigma_w if sigma_w is None else sigma_w,
@@ -117,9 +115,7 @@ class Kernel:
         """Return the kernel of a ``spec()``; without ``allow_import`` no user code named in it is imported."""
         try:
             if spec["version"] != SPEC_VERSION:
-                raise InputError(
-                    f"this kernel was written by another version of the format ({spec['version']!r})"
-                )
+                raise InputError(f"this kernel was written by another version of the format ({spec['version']!r})")
             return cls(
                 layers=[Layer(**layer) for layer in spec["layers"]],
                 input_scaling=spec["input_scaling"],

@@ -23,9 +23,7 @@ class PolynomialCoefficients:
         for m in range(size):
             for i in range(m // 2 + 1):
                 j = m - 2 * i
-                self.basis[m, j] = math.factorial(m) / (
-                    2**i * math.factorial(i) * math.sqrt(math.factorial(j))
-                )
+                self.basis[m, j] = math.factorial(m) / (2**i * math.factorial(i) * math.sqrt(math.factorial(j)))
 
     def __call__(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a_j(q), shape (n, degree + 1)."""

@@ -93,9 +93,7 @@ def row_tables(program: Program, q0: Floats) -> Rows:
         q[:, l] = state
         if norm and epsilon == 0 and not np.all(state > 0):
             row = int(np.argmin(state > 0))
-            raise InputError(
-                f"row {row} has zero length at the LayerNorm of layer {l + 1}, which has no direction"
-            )
+            raise InputError(f"row {row} has zero length at the LayerNorm of layer {l + 1}, which has no direction")
         activation = program.activations[l]
         if activation.coefficients is not None:
             inner = state / (state + epsilon) if norm else state

@@ -22,9 +22,7 @@ from ntkdist.kernels.duals.series import series
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def dual(
-    op: int, q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:
+def dual(op: int, q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′) of the dual with code ``op`` (the order of ``activation.py``)."""
     if op == 0:
         return rectifier(q1, q2, c, d, s, par, k, row1, row2, m)
@@ -107,9 +105,7 @@ def entry(
     """Return Θ (or Σ) of one pair after all layers; ``start`` is Θ⁰, q1[l] and q2[l] the rows' norms."""
     theta = start
     for l in range(ops.size):
-        c, d, s, theta = step(
-            ops[l], where[l], places[l], q1[l], q2[l], c, d, s, theta, par, numbers[l], row1, row2
-        )
+        c, d, s, theta = step(ops[l], where[l], places[l], q1[l], q2[l], c, d, s, theta, par, numbers[l], row1, row2)
     return theta if tangent else c
 
 

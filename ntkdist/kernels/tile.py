@@ -54,9 +54,7 @@ def prepare(kernel: Kernel, x: Array) -> Prepared:
     factor = kernel.first_sigma_w
     if kernel.input_scaling == "unit":
         if not np.all(lengths > 0):
-            raise InputError(
-                f"row {int(np.argmin(lengths > 0))} is zero and has no direction (input_scaling 'unit')"
-            )
+            raise InputError(f"row {int(np.argmin(lengths > 0))} is zero and has no direction (input_scaling 'unit')")
         scaled = (x / np.sqrt(lengths)[:, None] * factor).astype(x.dtype)
         lengths = np.full(x.shape[0], factor * factor)
     else:

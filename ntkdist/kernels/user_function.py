@@ -68,9 +68,7 @@ def expand(function: Callable[[Floats], Any], text: str, tolerance: float = TOLE
     except Exception as error:
         raise InputError(f"activation {text!r} failed on an array of floats: {error}") from error
     if values.shape != probe.shape or not np.all(np.isfinite(values)):
-        raise InputError(
-            f"activation {text!r} must return one finite number for each input between −30 and 30"
-        )
+        raise InputError(f"activation {text!r} must return one finite number for each input between −30 and 30")
     q = np.array(_SCALES)
     missed = 0.0
     for terms in DEGREES:

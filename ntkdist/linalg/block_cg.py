@@ -94,9 +94,20 @@ class _State:
     """The operator with its ridge, counting passes."""
 
     def __init__(
-        self, op: Operator, preconditioner: LowRankPreconditioner | None, ridge: float, tell: Tell | None, limit: int
+        self,
+        op: Operator,
+        preconditioner: LowRankPreconditioner | None,
+        ridge: float,
+        tell: Tell | None,
+        limit: int,
     ) -> None:
-        self.op, self.preconditioner, self.ridge, self.tell, self.limit = op, preconditioner, ridge, tell, limit
+        self.op, self.preconditioner, self.ridge, self.tell, self.limit = (
+            op,
+            preconditioner,
+            ridge,
+            tell,
+            limit,
+        )
         self.passes = 0
         self.history: list[tuple[int, float]] = []
 

@@ -120,7 +120,9 @@ def _rigorous_min(op: Operator, pair: Eigenpair, slack: float, error_norm: float
                 reason += "; the arithmetic does not resolve λ_min from zero"
             return Interval(theta, min(lower, theta), upper, "rigorous", reason)
         margin *= 10
-    return _residual_min(pair, slack, "no shifted Cholesky factorization completed: K is singular or indefinite in float64; ")
+    return _residual_min(
+        pair, slack, "no shifted Cholesky factorization completed: K is singular or indefinite in float64; "
+    )
 
 
 def _rigorous_max(op: Operator, pair: Eigenpair, slack: float, error_norm: float) -> Interval:

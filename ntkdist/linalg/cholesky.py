@@ -26,7 +26,9 @@ def cholesky_solve(op: Operator, b: Array, *, ridge: float = 0.0, rtol: float = 
     matrix[np.diag_indices_from(matrix)] += ridge
     factor, info = dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
     if info != 0:
-        reason = f"the Cholesky factorization broke down at row {info - 1}: the matrix is singular or indefinite in float64"
+        reason = (
+            f"the Cholesky factorization broke down at row {info - 1}: the matrix is singular or indefinite in float64"
+        )
         return Solve(np.full_like(target, np.nan), np.full(len(norms), np.inf), 0, False, reason)
     x = np.zeros_like(target)
     residual, passes, reached = target, 0, np.inf
@@ -41,5 +43,7 @@ def cholesky_solve(op: Operator, b: Array, *, ridge: float = 0.0, rtol: float = 
         if reached <= rtol:
             break
     good = reached <= rtol
-    reason = f"true relative residual {reached:.1e}" + ("" if good else ": too ill-conditioned for float64 without a ridge")
+    reason = f"true relative residual {reached:.1e}" + (
+        "" if good else ": too ill-conditioned for float64 without a ridge"
+    )
     return Solve(x, true, passes, good, reason, history)

@@ -21,7 +21,13 @@ Tell = Callable[[int, int | None, float], None]
 
 
 def lambda_max(
-    op: Operator, *, rtol: float = 1e-9, block: int = 4, max_passes: int = 80, seed: int = 1, progress: Tell | None = None
+    op: Operator,
+    *,
+    rtol: float = 1e-9,
+    block: int = 4,
+    max_passes: int = 80,
+    seed: int = 1,
+    progress: Tell | None = None,
 ) -> Eigenpair:
     """The largest eigenvalue; converged when its residual is below ``rtol`` times itself."""
     n = op.shape[0]

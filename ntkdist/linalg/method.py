@@ -10,7 +10,7 @@ from ntkdist.linalg.certificates import LARGEST_DENSE
 from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import default_rank
 
-# Passes of the preconditioned iteration on high-dimensional data, and how much slower than a factorization its flops are.
+# Passes of the preconditioned iteration on high-dimensional data, and how much slower its flops are.
 _PASSES, _SLOWER = 60, 4.0
 
 

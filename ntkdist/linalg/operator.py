@@ -49,11 +49,11 @@ class DenseOperator:
 
     def columns(self, idx: Array) -> Array:
         """Columns of K in float64."""
-        return self.array[:, np.asarray(idx)].astype(np.float64)
+        return np.asarray(self.array[:, np.asarray(idx)], dtype=np.float64)
 
     def block(self, rows: Array, cols: Array) -> Array:
         """A submatrix of K in float64."""
-        return self.array[np.ix_(np.asarray(rows), np.asarray(cols))].astype(np.float64)
+        return np.asarray(self.array[np.ix_(np.asarray(rows), np.asarray(cols))], dtype=np.float64)
 
 
 def dense(op: Operator) -> Array:

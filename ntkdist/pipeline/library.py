@@ -57,7 +57,10 @@ def library_gram(
         operator = TiledOperator(tiling, _Tiles(rows, kernel, which, tiling, rows.dtype), rows.dtype)
         kept, reason = False, "as asked for"
     else:
-        operator, reason = _in_memory(rows, kernel, which, tiling, np.dtype(stored), client), "tiles in memory"
+        operator, reason = (
+            _in_memory(rows, kernel, which, tiling, np.dtype(stored), client),
+            "tiles in memory",
+        )
         kept = True
     return Gram(
         operator,
@@ -138,13 +141,18 @@ def _in_memory(
 
 
 def _in_store(
-    rows: Array, kernel: Kernel, root: Path, client: Client | None, which: str, tiling: Tiling, storage: str, mode: str
+    rows: Array,
+    kernel: Kernel,
+    root: Path,
+    client: Client | None,
+    which: str,
+    tiling: Tiling,
+    storage: str,
+    mode: str,
 ) -> Gram:
     digest = RowDigest()
     digest.update(rows)
-    identity = Identity(
-        kernel.fingerprint, which, digest.hexdigest(), str(rows.dtype), storage, tiling.tile, tiling.n
-    )
+    identity = Identity(kernel.fingerprint, which, digest.hexdigest(), str(rows.dtype), storage, tiling.tile, tiling.n)
     if not (root / "zarr.json").exists():
         refuse_without_room(root, rows.nbytes + tiling.stored_entries() * np.dtype(storage).itemsize)
     store = RunStore.create(root)

@@ -57,9 +57,7 @@ def open_operator(store: RunStore, kernel: Kernel, mode: str = "auto") -> Chosen
     if mode == "recomputed":
         rows = RowBlocks(str(store.root), tiling)
         compute = np.dtype(identity.compute)
-        operator = TiledOperator(
-            tiling, lambda i, j: compute_tile(kernel, rows, i, j, identity.which), compute
-        )
+        operator = TiledOperator(tiling, lambda i, j: compute_tile(kernel, rows, i, j, identity.which), compute)
         return ChosenOperator(operator, mode, reason, stored=False)
     tiles = store.tiles
     missing = tiles.missing()

@@ -113,7 +113,7 @@ def prepare(config: RunConfig, progress: Progress | None = None) -> Prepared:
     for start in range(0, source.n, config.data.block_rows):
         stop = min(source.n, start + config.data.block_rows)
         check_rows(source.rows(start, stop), start)
-    normaliser = Normaliser.fit(source, split.train, config.data.normalise, config.data.block_rows)
+    normaliser = Normaliser.fit(source, split.train, config.data.normalise)
     is_train = np.zeros(source.n, dtype=bool)
     is_train[split.train] = True
     progress.start("inputs", source.n, "rows")
@@ -130,9 +130,7 @@ def prepare(config: RunConfig, progress: Progress | None = None) -> Prepared:
     progress.finish()
     together = RowDigest()
     together.update(np.frombuffer((train.hexdigest() + test.hexdigest()).encode(), dtype=np.uint8)[None, :])
-    return Prepared(
-        config, kernel, source, split, targets, normaliser, together.hexdigest(), list(duplicates)
-    )
+    return Prepared(config, kernel, source, split, targets, normaliser, together.hexdigest(), list(duplicates))
 
 
 def write_inputs(prepared: Prepared, store: RunStore) -> None:

@@ -6,11 +6,11 @@ disagree.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from ntkdist import __version__
 from ntkdist.kernels import Kernel
 from ntkdist.pipeline.session import Session
 from ntkdist.store import Identity, RunStore
@@ -21,7 +21,7 @@ _SAMPLE = 160
 
 def collect_results(store: RunStore, session: Session | None = None) -> dict[str, Any]:
     """Gather the results document of a store; sections of unfinished stages are absent."""
-    results: dict[str, Any] = {"format": 1, "version": __version__, "run": str(store.root), "complete": False}
+    results: dict[str, Any] = {"format": 1, "version": version("ntkdist"), "run": str(store.root), "complete": False}
     identity = store.identity
     inputs = store.stage("inputs")
     if inputs is not None:
@@ -88,7 +88,9 @@ def _kernel_function(kernel: Kernel) -> dict[str, Any]:
     x = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     return {
         "cos": [float(c) for c in np.cos(theta)],
-        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]] if all(a.has_ntk for a in kernel.activations) else None,
+        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]]
+        if all(a.has_ntk for a in kernel.activations)
+        else None,
         "nngp": [float(v) for v in kernel.tile(x, x[:1], which="nngp")[:, 0]],
     }
 

@@ -112,7 +112,12 @@ def publish(session: Session, seconds: dict[str, float], started: str) -> dict[s
     """Record timings and provenance, and write the HTML report beside the store."""
     previous = session.store.group.attrs.get("timings")
     timings = {**(dict(previous) if isinstance(previous, dict) else {}), **seconds}
-    session.store.set_attributes({"timings": timings, "provenance": provenance(started, " ".join(sys.argv))})
+    session.store.set_attributes(
+        {
+            "timings": timings,
+            "provenance": provenance(started, " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        }
+    )
     results = collect_results(session.store, session)
     write_report(results, report_path(session.store.root))
     _checkpoint("report.done")

@@ -57,8 +57,13 @@ def solve_weights(
             progress=tell,
         )
     progress.finish()
-    if not np.isfinite(solve.x).all():
-        raise Unresolvable(f"The weights could not be computed: {solve.reason}.")
+    if not np.isfinite(solve.x).all() or not solve.converged:
+        worst = float(np.max(solve.residual_norms, initial=0.0))
+        equal = f"{len(gram.duplicates)} groups of equal rows make the matrix singular; " if gram.duplicates else ""
+        raise Unresolvable(
+            f"The weights were not reached to rtol {rtol:g} (largest residual {worst:.2g}): {equal}{solve.reason}; "
+            "give a ridge with --set solve.ridge=1e-3, or relax --set solve.rtol=…"
+        )
     return solve, method, why
 
 
@@ -70,9 +75,7 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
     if finished is not None:
         return finished.result
     start = time.perf_counter()
-    solve, method, why = solve_weights(
-        session.gram, session.targets, progress=progress, **settings.model_dump()
-    )
+    solve, method, why = solve_weights(session.gram, session.targets, progress=progress, **settings.model_dump())
     result = {
         "method": method,
         "why": why,

@@ -39,9 +39,7 @@ def extreme_eigenvalues(
         progress.update(done, f"residual {residual:.1e}")
 
     top = lambda_max(gram.operator, rtol=rtol, progress=tell)
-    bottom = lambda_min(
-        gram.operator, gram.preconditioner, rtol=rtol, progress=tell
-    )
+    bottom = lambda_min(gram.operator, gram.preconditioner, rtol=rtol, progress=tell)
     progress.update(top.passes + bottom.passes, f"certificate: {certificate}")
     low, high = certify(
         gram.operator,

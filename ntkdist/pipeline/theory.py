@@ -56,9 +56,7 @@ def state_theory(
     )
 
 
-def compute_theory(
-    session: Session, spectrum: dict[str, Any], progress: Progress | None = None
-) -> dict[str, Any]:
+def compute_theory(session: Session, spectrum: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """The theory stage of a run, on a finished spectrum and solution."""
     progress = progress or Silent()
     settings = session.config.theory

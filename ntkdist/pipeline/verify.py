@@ -20,7 +20,12 @@ from ntkdist.tiling import Tile
 
 
 def verify_run(
-    root: Path, *, repair: bool = False, sample: int = 4, unlock: bool = False, progress: Progress | None = None
+    root: Path,
+    *,
+    repair: bool = False,
+    sample: int = 4,
+    unlock: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Check all tiles that have a receipt; with ``repair``, compute the damaged ones again.
 
@@ -43,7 +48,7 @@ def verify_run(
     if repair and damaged:
         with writer_lock(Path(root), unlock=unlock):
             tiles.forget(damaged)
-            with gram_client(ClusterConfig()) as client:
+            with gram_client(ClusterConfig.model_validate({})) as client:
                 compute_gram(store, kernel, client, only=damaged, progress=progress)
             for later in ("spectrum", "solution", "theory", "predictions"):
                 store.drop_stage(later)
@@ -71,9 +76,7 @@ def _damaged(tiles: TileStore, progress: Progress) -> list[Tile]:
     return damaged
 
 
-def _differing(
-    store: RunStore, tiles: TileStore, kernel: Kernel, which: str, sample: list[Tile]
-) -> list[Tile]:
+def _differing(store: RunStore, tiles: TileStore, kernel: Kernel, which: str, sample: list[Tile]) -> list[Tile]:
     rows = RowBlocks(str(store.root), tiles.tiling)
     differing = []
     for i, j in sample:

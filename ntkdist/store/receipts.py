@@ -32,9 +32,7 @@ class Receipt:
 
     def record(self) -> NDArray[np.float64]:
         """Pack into eight float64."""
-        body = np.array(
-            [1.0, self.checksum, self.min, self.max, self.rounding, self.seconds, self.worker, 0.0]
-        )
+        body = np.array([1.0, self.checksum, self.min, self.max, self.rounding, self.seconds, self.worker, 0.0])
         body[-1] = _own_checksum(body, self.i, self.j)
         return body
 

@@ -53,9 +53,7 @@ class RunStore:
         except (ValueError, KeyError, OSError, TypeError) as error:
             raise InputError(f"{self.root} cannot be opened as a Zarr v3 group: {error}.") from error
         if self.group.attrs.get("ntkdist_format") != FORMAT:
-            raise InputError(
-                f"{self.root} is a Zarr group, but not a run store of format {FORMAT} written by ntkdist."
-            )
+            raise InputError(f"{self.root} is a Zarr group, but not a run store of format {FORMAT} written by ntkdist.")
 
     @classmethod
     def create(cls, root: str | Path) -> RunStore:
@@ -116,9 +114,7 @@ class RunStore:
     def make_array(self, path: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Create an empty array that :meth:`write_rows` fills."""
         with disk_errors(self.root):
-            self.group.create_array(
-                path, shape=shape, chunks=chunks, dtype=dtype, compressors=None, overwrite=True
-            )
+            self.group.create_array(path, shape=shape, chunks=chunks, dtype=dtype, compressors=None, overwrite=True)
 
     def write_rows(self, path: str, start: int, rows: NDArray[Any]) -> None:
         """Write consecutive rows of an array made with :meth:`make_array`."""
@@ -196,6 +192,6 @@ class RunStore:
         array = self.read_array(f"{name}/{label}")
         if checksum(array) != expected[label]:
             raise ChecksFailed(
-                f"{name}/{label} of {self.root} is damaged; remove the folder {self.root / name} and start the run again."
+                f"{name}/{label} of {self.root} is damaged; remove {self.root / name} and start the run again."
             )
         return array

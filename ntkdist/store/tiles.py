@@ -87,9 +87,7 @@ class TileStore:
             self._gram[self.tiling.rows(i), self.tiling.rows(j)] = stored
             _checkpoint("tile.written", i, j)
             sync_file(self.chunk_path(i, j))
-        return Receipt(
-            i, j, checksum(stored), float(stored.min()), float(stored.max()), rounding, seconds, worker
-        )
+        return Receipt(i, j, checksum(stored), float(stored.min()), float(stored.max()), rounding, seconds, worker)
 
     def record(self, receipts: Iterable[Receipt]) -> None:
         """Make tiles finished: write their receipts (driver only, under the store's lock)."""

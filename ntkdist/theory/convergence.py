@@ -63,9 +63,7 @@ def convergence(
     log_ratio = math.log(loss0 / epsilon) if loss0 > epsilon else 0.0
     at_min, at_max = lambda_min.grade, weakest(lambda_min.grade, lambda_max.grade)
 
-    def line(
-        key: str, name: str, ends: _Ends, unit: str, formula: str, source: str, **more: str
-    ) -> Statement:
+    def line(key: str, name: str, ends: _Ends, unit: str, formula: str, source: str, **more: str) -> Statement:
         resolved = math.isfinite(ends.value)
         note = more.get("note", "")
         if not math.isfinite(ends.upper):
@@ -142,8 +140,7 @@ def _ordered(name: str, interval: IntervalLike) -> _Ends:
     ends = _Ends(float(interval.lower), float(interval.value), float(interval.upper))
     if not (ends.lower <= ends.value <= ends.upper and math.isfinite(ends.upper - ends.lower)):
         raise InputError(
-            f"{name} must be finite with lower <= value <= upper, got "
-            f"{ends.lower}, {ends.value}, {ends.upper}"
+            f"{name} must be finite with lower <= value <= upper, got {ends.lower}, {ends.value}, {ends.upper}"
         )
     return ends
 

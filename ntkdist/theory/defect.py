@@ -105,8 +105,7 @@ def _leaving(space: KrylovSpace, s: NDArray[np.float64]) -> tuple[NDArray[np.flo
     past = -np.expm1(-np.multiply.outer(s, space.theta)) / positive
     gone = np.where(space.theta > 0.0, past, s[:, None])[:, :, None] * space.start
     out, drift = (
-        np.linalg.norm(space.coupling @ c, axis=1) + space.leak * np.linalg.norm(c, axis=1)
-        for c in (now, gone)
+        np.linalg.norm(space.coupling @ c, axis=1) + space.leak * np.linalg.norm(c, axis=1) for c in (now, gone)
     )
     return out, drift
 

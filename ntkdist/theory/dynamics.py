@@ -128,9 +128,7 @@ def dynamics(
     if targets.ndim != 2 or not np.isfinite(targets).all():
         raise InputError(f"y must be finite with shape (n,) or (n, k), got {targets.shape}")
     if not (lambda_lower >= 0.0 and math.isfinite(lambda_lower)):
-        raise InputError(
-            f"lambda_lower is a lower bound of an eigenvalue of a Gram matrix, got {lambda_lower}"
-        )
+        raise InputError(f"lambda_lower is a lower bound of an eigenvalue of a Gram matrix, got {lambda_lower}")
     start = np.zeros_like(targets) if f0 is None else np.asarray(f0, np.float64).reshape(targets.shape)
     residual0 = targets - start
     asked = checked_times(times)
@@ -161,11 +159,7 @@ def loss_curve(
 ) -> LossCurve:
     """½‖r(t)‖² per output and in total from the space, bounded by the defect and by what is always true."""
     initial = 0.5 * (residual0**2).sum(axis=0)
-    norms = (
-        np.stack([np.linalg.norm(fading(space, s), axis=0) for s in times])
-        if len(times)
-        else np.empty((0, 1))
-    )
+    norms = np.stack([np.linalg.norm(fading(space, s), axis=0) for s in times]) if len(times) else np.empty((0, 1))
     error = _at(space, times, lambda_lower).residual
     always = np.array([_envelope(lambda_lower, t) for t in times])
     per = Band(

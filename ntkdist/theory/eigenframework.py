@@ -75,9 +75,7 @@ def learning_curve(
     return LearningCurve(sizes, kappas, errors, unseen)
 
 
-def effective_regularisation(
-    spectrum: NDArray[np.float64], count: NDArray[np.float64], n: int, ridge: float
-) -> float:
+def effective_regularisation(spectrum: NDArray[np.float64], count: NDArray[np.float64], n: int, ridge: float) -> float:
     """κ with Σ count·λ/(λ + κ) + δ/κ = n; 0 if δ = 0 and the rank is at most n."""
     positive = spectrum > len(spectrum) * 2.0**-53 * float(spectrum.max())
     if ridge == 0.0 and float(count[positive].sum()) <= n:

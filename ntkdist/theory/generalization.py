@@ -25,12 +25,8 @@ from ntkdist.theory.statement import Assumption, Statement
 GRID_RATIO = 1.05
 """Ratio of the grid of radii: B is over-estimated by at most 5%."""
 
-RADEMACHER = (
-    "Bartlett & Mendelson 2002 (JMLR 3); Mohri, Rostamizadeh & Talwalkar 2018, Thms 3.3, 6.12, Lemma 5.7"
-)
-INFINITE = (
-    "the labels do not lie in the range of the kernel (equal rows, different labels): the norm is infinite"
-)
+RADEMACHER = "Bartlett & Mendelson 2002 (JMLR 3); Mohri, Rostamizadeh & Talwalkar 2018, Thms 3.3, 6.12, Lemma 5.7"
+INFINITE = "the labels do not lie in the range of the kernel (equal rows, different labels): the norm is infinite"
 TARGETS = "y as solved for (its coding and centring included); outputs are summed"
 
 
@@ -61,19 +57,11 @@ def generalization(
     targets = targets[:, None] if targets.ndim == 1 else targets
     lower, value, upper = bracket_ends(quad_form)
     if targets.ndim != 2 or targets.shape != (n, len(value)):
-        raise InputError(
-            f"y must have {n} rows and one column per quadratic form ({len(value)}), got {targets.shape}"
-        )
+        raise InputError(f"y must have {n} rows and one column per quadratic form ({len(value)}), got {targets.shape}")
     if not 0.0 < delta < 1.0:
         raise InputError(f"delta is a failure probability in (0, 1), got {delta}")
-    if (
-        not (trace > 0.0 and math.isfinite(trace))
-        or bool((upper < 0.0).any())
-        or not 0.0 <= empirical_loss <= 1.0
-    ):
-        raise InputError(
-            "generalization needs trace > 0, quadratic forms >= 0 and an empirical loss in [0, 1]"
-        )
+    if not (trace > 0.0 and math.isfinite(trace)) or bool((upper < 0.0).any()) or not 0.0 <= empirical_loss <= 1.0:
+        raise InputError("generalization needs trace > 0, quadratic forms >= 0 and an empirical loss in [0, 1]")
     lower = np.maximum(lower, 0.0)  # a quadratic form of Θ⁻¹ ⪰ 0: a negative lower end says no more than zero
     norms = _norm_lines(lower, value, upper, n, rows_unit_norm, kernel, grade, ridge)
     return (*norms, _rademacher(lower, value, upper, trace, n, delta, kernel, grade, empirical_loss))
@@ -92,13 +80,7 @@ def _norm_lines(
     def total(f: NDArray[np.float64]) -> float:
         return float(f.sum())
 
-    note = (
-        ""
-        if math.isfinite(total(upper))
-        else INFINITE
-        if not math.isfinite(total(value))
-        else "no upper bound"
-    )
+    note = "" if math.isfinite(total(upper)) else INFINITE if not math.isfinite(total(value)) else "no upper bound"
     base = Assumption("f* interpolates the labels (no ridge)", ridge == 0.0, f"ridge {ridge:g}")
     norm = Statement(
         key="norm_per_row",
@@ -172,8 +154,7 @@ def _rademacher(
         upper=finite(up(ends[2])),
         unit="loss in [0, 1]",
         formula=(
-            "(1/n) sum loss + 2 sum_k B_k sqrt(tr Theta)/n + 3 sqrt(ln(2/delta')/(2n)), "
-            "B_k^2 = y_k^T Theta^-1 y_k"
+            "(1/n) sum loss + 2 sum_k B_k sqrt(tr Theta)/n + 3 sqrt(ln(2/delta')/(2n)), B_k^2 = y_k^T Theta^-1 y_k"
         ),
         source=RADEMACHER,
         convention=(
@@ -182,9 +163,7 @@ def _rademacher(
             "the powers; quote `upper`: `lower` and `value` are the formula at the other ends of the norm"
         ),
         assumptions=(
-            Assumption(
-                "the rows are drawn independently from one distribution, the test rows from the same", None
-            ),
+            Assumption("the rows are drawn independently from one distribution, the test rows from the same", None),
             Assumption("the kernel was fixed before the data was seen", None, kernel),
             Assumption("the network is infinitely wide and trained to the end, so that it is f*", None),
         ),

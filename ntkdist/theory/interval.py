@@ -88,16 +88,10 @@ def bracket_ends(bracket: BracketLike) -> tuple[NDArray[np.float64], ...]:
     Raises InputError if an end is NaN or the ends are crossed. An infinite upper end is allowed: the
     labels then do not lie in the range of the kernel.
     """
-    ends = tuple(
-        np.atleast_1d(np.asarray(e, np.float64)) for e in (bracket.lower, bracket.value, bracket.upper)
-    )
+    ends = tuple(np.atleast_1d(np.asarray(e, np.float64)) for e in (bracket.lower, bracket.value, bracket.upper))
     lower, value, upper = ends
     if not lower.shape == value.shape == upper.shape or lower.ndim != 1:
-        raise InputError(
-            "a bracket's lower, value and upper must be numbers or vectors of one length per output"
-        )
+        raise InputError("a bracket's lower, value and upper must be numbers or vectors of one length per output")
     if any(bool(np.isnan(e).any()) for e in ends) or bool((lower > upper).any()):
-        raise InputError(
-            "a bracket has NaN or crossed ends; recompute the quadratic form before asking theory"
-        )
+        raise InputError("a bracket has NaN or crossed ends; recompute the quadratic form before asking theory")
     return ends

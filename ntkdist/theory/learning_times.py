@@ -49,9 +49,7 @@ def learning_times_exact(eigenvalues: ArrayLike, vectors: ArrayLike, residual0: 
     return _ordered(values, ((q.T @ r) ** 2).sum(axis=1), null, "eigenvalues")
 
 
-def _ordered(
-    values: NDArray[np.float64], energy: NDArray[np.float64], null: float, kind: str
-) -> LearningTimes:
+def _ordered(values: NDArray[np.float64], energy: NDArray[np.float64], null: float, kind: str) -> LearningTimes:
     order = np.argsort(values)[::-1]
     total = float(energy.sum())
     share = energy[order] / total if total > 0.0 else np.zeros(len(order))

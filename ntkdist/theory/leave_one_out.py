@@ -62,13 +62,9 @@ def leave_one_out(y: ArrayLike, alpha: ArrayLike, inverse_diagonal: ArrayLike) -
     targets, weights = (_columns(a) for a in (y, alpha))
     diagonal = np.asarray(inverse_diagonal, np.float64)
     if targets.shape != weights.shape or diagonal.shape != (len(targets),):
-        raise InputError(
-            f"leave_one_out got y {targets.shape}, alpha {weights.shape}, diagonal {diagonal.shape}"
-        )
+        raise InputError(f"leave_one_out got y {targets.shape}, alpha {weights.shape}, diagonal {diagonal.shape}")
     if not (np.isfinite(diagonal).all() and bool((diagonal > 0.0).all())):
-        raise Unresolvable(
-            "diag K^-1 is not positive and finite: the kernel is singular to rounding; add a ridge"
-        )
+        raise Unresolvable("diag K^-1 is not positive and finite: the kernel is singular to rounding; add a ridge")
     residuals = weights / diagonal[:, None]
     return LeaveOneOut(residuals, targets - residuals, float(np.mean(residuals**2)))
 
@@ -90,9 +86,7 @@ def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
     return float((seen / (seen + ridge)).sum())
 
 
-def ridge_path(
-    eigenvalues: ArrayLike, vectors: ArrayLike, y: ArrayLike, ridges: Sequence[float]
-) -> RidgePath:
+def ridge_path(eigenvalues: ArrayLike, vectors: ArrayLike, y: ArrayLike, ridges: Sequence[float]) -> RidgePath:
     """Leave-one-out, GCV and effective dimension at every ridge from one decomposition Θ = Q diag(λ) Qᵀ.
 
     ``eigenvalues`` (n,), ``vectors`` (n, n), ``y`` (n, k), ``ridges`` (R,) ≥ 0. A ridge too small for a
@@ -114,9 +108,7 @@ def ridge_path(
     if not resolved.any():
         raise Unresolvable("the kernel is singular to rounding at every ridge of the grid; add larger ridges")
     dimension = np.array([effective_dimension(values, float(r)) for r in grid])
-    return RidgePath(
-        grid, loo, score, dimension, resolved, float(grid[loo.argmin()]), float(grid[score.argmin()])
-    )
+    return RidgePath(grid, loo, score, dimension, resolved, float(grid[loo.argmin()]), float(grid[score.argmin()]))
 
 
 def null_level(values: NDArray[np.float64]) -> float:

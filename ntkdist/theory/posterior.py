@@ -41,12 +41,7 @@ def posterior(
     """
     cross, prior = np.asarray(k_cross, np.float64), np.asarray(k_diag, np.float64)
     weights, z, r = (np.asarray(a, np.float64) for a in (alpha, solved, residual))
-    if (
-        z.shape != cross.T.shape
-        or r.shape != z.shape
-        or prior.shape != (len(cross),)
-        or len(weights) != len(z)
-    ):
+    if z.shape != cross.T.shape or r.shape != z.shape or prior.shape != (len(cross),) or len(weights) != len(z):
         raise InputError(f"posterior got k_cross {cross.shape}, solved {z.shape}, residual {r.shape}")
     explained = (cross.T * z).sum(axis=0) + (z * r).sum(axis=0)
     rounding = 8.0 * len(z) * 2.0**-53 * (prior + np.abs(cross.T * z).sum(axis=0))

@@ -49,9 +49,7 @@ def accuracy(outputs: ArrayLike, labels: ArrayLike) -> float:
     """Share of rows whose largest output (m, k) is at the label (m,), 0..k−1; ties go to the first."""
     scores, truth = np.asarray(outputs, np.float64), np.asarray(labels)
     if scores.ndim != 2 or truth.shape != (len(scores),) or not len(scores):
-        raise InputError(
-            f"accuracy needs outputs (m, k) and labels (m,), got {scores.shape} and {truth.shape}"
-        )
+        raise InputError(f"accuracy needs outputs (m, k) and labels (m,), got {scores.shape} and {truth.shape}")
     return float(np.mean(scores.argmax(axis=1) == truth))
 
 

@@ -34,9 +34,7 @@ def time_to_reach(dynamics: Dynamics, epsilon: float, *, grade: str = "estimate"
     note = f"the loss starts at {loss0:g}" if loss0 <= epsilon else ""
     if loss0 > epsilon:
         horizon = _horizon(dynamics, loss0 / epsilon, top)
-        found = [
-            _crossing(dynamics, epsilon, end, 0.01 / top, horizon) for end in ("value", "lower", "upper")
-        ]
+        found = [_crossing(dynamics, epsilon, end, 0.01 / top, horizon) for end in ("value", "lower", "upper")]
         if found[0] is None:
             note = f"the curve does not come down to {epsilon:g} by t = {horizon:.3g}"
         elif found[2] is None:
@@ -53,9 +51,7 @@ def time_to_reach(dynamics: Dynamics, epsilon: float, *, grade: str = "estimate"
         source="Jacot, Gabriel & Hongler 2018 (NeurIPS); Lee et al. 2019 (NeurIPS)",
         convention=GRADIENT_FLOW,
         assumptions=(
-            Assumption(
-                "the kernel stays constant during training (infinite width, NTK parameterization)", None
-            ),
+            Assumption("the kernel stays constant during training (infinite width, NTK parameterization)", None),
         ),
         grade=grade,
         note=note,

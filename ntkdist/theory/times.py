@@ -31,9 +31,7 @@ def auto_times(lambda_lower: float, lambda_upper: float, count: int = 40) -> NDA
     slow end is at 10⁶ fastest times. ``lambda_lower``, ``lambda_upper``: ends of the spectrum.
     """
     if not (lambda_upper > 0.0 and math.isfinite(lambda_upper)) or not 0.0 <= lambda_lower <= lambda_upper:
-        raise InputError(
-            f"auto_times needs 0 <= lambda_lower <= lambda_upper, got {lambda_lower}, {lambda_upper}"
-        )
+        raise InputError(f"auto_times needs 0 <= lambda_lower <= lambda_upper, got {lambda_lower}, {lambda_upper}")
     slowest = min(1.0 / lambda_lower, 1e12 / lambda_upper) if lambda_lower > 0.0 else 1e6 / lambda_upper
     return np.concatenate(([0.0], np.geomspace(0.1 / lambda_upper, 10.0 * slowest, count), [np.inf]))
 

@@ -33,9 +33,7 @@ def two_layer_kernel(x: ArrayLike, z: ArrayLike | None = None) -> NDArray[np.flo
     a = np.asarray(x, np.float64)
     b = a if z is None else np.asarray(z, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise InputError(
-            f"two_layer_kernel needs two tables with the same columns, got {a.shape} and {b.shape}"
-        )
+        raise InputError(f"two_layer_kernel needs two tables with the same columns, got {a.shape} and {b.shape}")
     norm_a, norm_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     if not (norm_a.all() and norm_b.all()):
         raise InputError("two_layer_kernel needs a direction for every row: remove the zero rows")
@@ -69,9 +67,7 @@ def arora(
     n = len(labels)
     lower, value, upper = bracket_ends(quad_form)
     if rows.ndim != 2 or len(rows) != n or (labels.shape[1] if labels.ndim == 2 else 1) != len(value):
-        raise InputError(
-            f"arora needs one row per label and one form per output: {rows.shape}, {labels.shape}"
-        )
+        raise InputError(f"arora needs one row per label and one form per output: {rows.shape}, {labels.shape}")
     if not 0.0 < delta < 1.0:
         raise InputError(f"delta is a failure probability in (0, 1), got {delta}")
     off_norm = float(np.abs(np.linalg.norm(rows, axis=1) - 1.0).max())
@@ -107,14 +103,8 @@ def arora(
             Assumption("|y| <= 1", largest <= 1.0, f"largest |y| is {largest:.6g}"),
             Assumption(
                 "lambda_min(H^inf) > 0",
-                None
-                if lambda_min is None
-                else True
-                if smallest_known
-                else (False if lambda_min.upper <= 0 else None),
-                "not given"
-                if lambda_min is None
-                else f"interval [{lambda_min.lower:.6g}, {lambda_min.upper:.6g}]",
+                None if lambda_min is None else True if smallest_known else (False if lambda_min.upper <= 0 else None),
+                "not given" if lambda_min is None else f"interval [{lambda_min.lower:.6g}, {lambda_min.upper:.6g}]",
             ),
             Assumption("two layers, ReLU, only the first trained; width poly(n, 1/lambda_0, 1/delta)", None),
             Assumption("independent rows from one distribution", None),

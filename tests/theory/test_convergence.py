@@ -95,9 +95,7 @@ def test_every_end_is_on_the_right_side_for_any_eigenvalue_in_its_interval(
     assert lower_time <= np.log(1e4) / 2 / true_high
 
 
-@pytest.mark.parametrize(
-    "low", [Ends(0.0, 0.0, 0.0), Ends(1e-9, -1e-3, 1e-3, "residual"), Ends(-1e-12, -2e-12, 0.0)]
-)
+@pytest.mark.parametrize("low", [Ends(0.0, 0.0, 0.0), Ends(1e-9, -1e-3, 1e-3, "residual"), Ends(-1e-12, -2e-12, 0.0)])
 def test_a_singular_kernel_gives_words_instead_of_nan(low: Ends) -> None:
     s = by_key(convergence(low, exact(5.0), 1.0, n=3))
     for key in ("half_life", "time_to_epsilon", "condition_number", "steps_to_epsilon"):

@@ -49,9 +49,7 @@ def test_loss_and_predictions_of_digits_lie_in_their_bounds_after_any_number_of_
     band = run.predict(digits.cross, times, digits.cross_diag)
     assert (band.lower - SLACK <= f).all()
     assert (f <= band.upper + SLACK).all()
-    fit = np.stack(
-        [digits.y - digits.vectors @ (np.exp(-digits.eigenvalues * t)[:, None] * rotated) for t in times]
-    )
+    fit = np.stack([digits.y - digits.vectors @ (np.exp(-digits.eigenvalues * t)[:, None] * rotated) for t in times])
     train = run.train(times)
     assert (train.lower - SLACK <= fit).all()
     assert (fit <= train.upper + SLACK).all()
@@ -71,17 +69,13 @@ def test_enough_passes_give_the_loss_to_the_asked_accuracy(digits: Problem) -> N
     assert run.converged
     assert run.passes < 60
     assert seen == sorted(seen)
-    np.testing.assert_allclose(
-        run.loss(times[:-1]).loss.value, losses(digits, times[:-1], digits.y), rtol=1e-3
-    )
+    np.testing.assert_allclose(run.loss(times[:-1]).loss.value, losses(digits, times[:-1], digits.y), rtol=1e-3)
     np.testing.assert_allclose(run.dual([np.inf])[0], np.linalg.solve(digits.theta, digits.y), atol=1e-5)
 
 
 def test_the_curve_starts_at_the_start_and_ends_at_the_targets(digits: Problem) -> None:
     f0 = np.random.default_rng(0).standard_normal(digits.y.shape)
-    run = dynamics(
-        digits, digits.y, [0.0, 1e5, np.inf], f0=f0, lambda_lower=digits.eigenvalues[0], max_passes=60
-    )
+    run = dynamics(digits, digits.y, [0.0, 1e5, np.inf], f0=f0, lambda_lower=digits.eigenvalues[0], max_passes=60)
     train = run.train([0.0, np.inf]).value
     np.testing.assert_allclose(train[0], f0, atol=1e-12)
     np.testing.assert_allclose(train[1], digits.y, atol=1e-12)
@@ -93,9 +87,7 @@ def test_the_curve_starts_at_the_start_and_ends_at_the_targets(digits: Problem) 
 def test_training_agrees_with_an_ode_integrator(digits: Problem) -> None:
     y = digits.y[:, :1]
     end = 3.0
-    solved = solve_ivp(
-        lambda t, f: -digits.theta @ (f - y[:, 0]), (0, end), np.zeros(len(y)), rtol=1e-9, atol=1e-11
-    )
+    solved = solve_ivp(lambda t, f: -digits.theta @ (f - y[:, 0]), (0, end), np.zeros(len(y)), rtol=1e-9, atol=1e-11)
     run = dynamics(digits, y, [end], lambda_lower=digits.eigenvalues[0], rtol=1e-9)
     np.testing.assert_allclose(run.train([end]).value[0, :, 0], solved.y[:, -1], atol=1e-7)
 

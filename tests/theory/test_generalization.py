@@ -76,9 +76,7 @@ def test_labels_outside_the_range_of_the_kernel_are_said_in_words(concrete: Prob
         assert "range of the kernel" in line.note
     assert arora(concrete.x, concrete.y, infinite).value is None
     assert cao_gu(concrete.y, infinite, layers=3).value is None
-    open_ended = generalization(
-        concrete.y, Forms(np.array([6.0]), np.array([5.0]), np.array([np.inf])), 10.0, 500
-    )
+    open_ended = generalization(concrete.y, Forms(np.array([6.0]), np.array([5.0]), np.array([np.inf])), 10.0, 500)
     assert open_ended[0].value == pytest.approx(6 / 500)
     assert "no upper bound" in open_ended[2].note
 

@@ -69,9 +69,7 @@ def test_the_predicted_learning_curve_follows_the_measured_one(digits: Problem, 
             drawn = rng.integers(0, 600, size) if ridge else rng.permutation(600)[:size]
             test = np.arange(600) if ridge else np.setdiff1d(np.arange(600), drawn)
             kernel = digits.theta[np.ix_(drawn, drawn)] + ridge * np.eye(size)
-            error = (
-                digits.theta[np.ix_(test, drawn)] @ np.linalg.solve(kernel, digits.y[drawn]) - digits.y[test]
-            )
+            error = digits.theta[np.ix_(test, drawn)] @ np.linalg.solve(kernel, digits.y[drawn]) - digits.y[test]
             measured.append((error**2).sum() / len(test))
         assert seen == pytest.approx(np.mean(measured), rel=0.2)
     kappa = curve.kappa[0]

@@ -26,9 +26,14 @@ def open_hdf5(path: Path, x: str, y: str) -> Source:
 
 
 def _dataset(h5py: Any, file: Any, key: str) -> Any | None:
-    if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-        raise InputError(f"{file.filename}: {key!r} is a link to another file, which is not followed.")
-    node = file.get(key)
+    node, parts = file, [part for part in key.split("/") if part]
+    for part in parts:
+        if not isinstance(node, h5py.Group):
+            return None
+        link = node.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink | h5py.SoftLink):
+            raise InputError(f"{file.filename}: {key!r} goes through a link, which is not followed; name the dataset.")
+        node = node.get(part)
     if not isinstance(node, h5py.Dataset):
         return None
     if node.external or node.is_virtual:

@@ -41,7 +41,6 @@ class ParquetSource:
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         self.n = int(self._starts[-1])
         self.features = len(self._columns)
-        self.feature_shape = (self.features,)
         self.has_targets = True
         self._kept: tuple[int, Any] | None = None
         if self.n == 0:
@@ -50,8 +49,7 @@ class ParquetSource:
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start…stop−1, (stop − start, features) float64."""
         parts = [
-            np.stack([self._numbers(table, c) for c in self._columns], axis=1)
-            for table in self._tables(start, stop)
+            np.stack([self._numbers(table, c) for c in self._columns], axis=1) for table in self._tables(start, stop)
         ]
         return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64)
 

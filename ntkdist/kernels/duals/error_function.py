@@ -23,9 +23,7 @@ def turn(q1: Any, q2: Any, c: Any, d: Any, h: Any, root: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def error_function(
-    q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:
+def error_function(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′); par[k:k+3] = (a², b², e²)."""
     amp = par[k] * 2.0 / PI
     b2 = par[k + 1]

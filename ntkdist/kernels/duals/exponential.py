@@ -50,9 +50,7 @@ def sinusoid(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: A
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def exponential(
-    q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:
+def exponential(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′); par[k:k+2] = (a², b²)."""
     a2 = par[k]
     b2 = par[k + 1]

@@ -63,9 +63,7 @@ def power(x: Any, n: int) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def rectified_power(
-    q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:
+def rectified_power(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′).
 
     par[k] = n, par[k+1] = number of Gauss–Legendre nodes g, then the g nodes and g weights on [0, 1], then Pₙ and Rₙ

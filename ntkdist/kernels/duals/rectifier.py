@@ -29,9 +29,7 @@ def angles(q1: Any, q2: Any, d: Any, s: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def rectifier(
-    q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:
+def rectifier(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′); par[k] = a, par[k+1] = b."""
     a = par[k]
     b = par[k + 1]

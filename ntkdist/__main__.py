@@ -1,0 +1,5 @@
+"""``python -m ntkdist``: the command line."""
+
+from ntkdist.cli import main
+
+main()
