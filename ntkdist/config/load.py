@@ -115,17 +115,27 @@ def _read_yaml(text: str, where: str) -> Any:
 
 def _sentence(error: ValidationError) -> str:
     """Say the first problem, with the nearest valid key when a key is unknown."""
-    first = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    first = problems[0]
     location = [str(part) for part in first["loc"]]
+    # Branches of a union (literal['auto'], constrained-int) are pydantic's own words, not keys.
+    location = [part for part in location if "[" not in part and "-" not in part]
     key = ".".join(location)
-    more = f" ({error.error_count() - 1} more problems follow.)" if error.error_count() > 1 else ""
+    others = sum(1 for p in problems[1:] if p["loc"][: len(location)] != first["loc"][: len(location)])
+    more = f" ({others} more problems follow.)" if others else ""
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, list(_all_keys(RunConfig)), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(_siblings(location))}."
+        hint = (
+            f"; did you mean {near[0]}?"
+            if near and near[0].count(".") == key.count(".")
+            else f"; known here: {', '.join(_siblings(location))}."
+        )
         return f"unknown key {key}{hint}{more}"
     if first["type"] == "missing":
         return f"the key {key} is required.{more}"
-    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    messages = [str(p["msg"]) for p in problems if p["loc"][: len(location)] == first["loc"][: len(location)]]
+    message = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in messages))
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
     verb = "must be " if str(first["msg"]).startswith("Input should be ") else ": "
     return f"{key} {verb}{message}{got}.{more}" if key else f"{message}.{more}"

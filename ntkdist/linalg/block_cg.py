@@ -1,7 +1,7 @@
 """Preconditioned block conjugate gradients that survive rank-deficient right-hand sides (BCGrQ).
 
 The residual block is kept as Q C with orthonormal Q (Dubrulle 2001), first by a Householder QR of B, which is safe
-for rank-deficient B (one-hot labels, equal columns), then by Cholesky QR in the P⁻¹ inner product. Stopping is per
+for rank-deficient B (one-hot labels, equal columns), then in the P⁻¹ inner product with lost directions dropped. Stopping is per
 column, on the true relative residual ‖b − (K + ridge·I)x‖/‖b‖ recomputed in float64; if the recursive residual was
 too optimistic, the iteration restarts from the true one (iterative refinement). Cost: one pass K·V per step, and one
 to check.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from ntkdist.linalg.operator import Operator
@@ -163,14 +163,16 @@ class _State:
 
 
 def _orthonormal(q: Array, z: Array) -> tuple[Array | None, Array | None, Array]:
-    """Make Q orthonormal in the P⁻¹ inner product, given Z = P⁻¹Q; returns (Q, Z, C) with Q_in = Q·C."""
+    """Make Q orthonormal in the P⁻¹ inner product, given Z = P⁻¹Q; returns (Q, Z, C) with Q_in ≈ Q·C.
+
+    Directions lost in rounding (a column has converged, or the Krylov space is exhausted) are dropped: the block
+    gets narrower, and what they held is picked up by the next sweep from the true residual.
+    """
     gram = q.T @ z
-    try:
-        lower = np.linalg.cholesky((gram + gram.T) / 2)
-    except np.linalg.LinAlgError:
+    values, vectors = np.linalg.eigh((gram + gram.T) / 2)
+    keep = values > 1e-15 * max(float(values[-1]), np.finfo(np.float64).tiny)
+    if not np.isfinite(values).all() or not keep.any():
         return None, None, np.zeros_like(gram)
-    return (
-        solve_triangular(lower, q.T, lower=True).T,
-        solve_triangular(lower, z.T, lower=True).T,
-        lower.T,
-    )
+    root = np.sqrt(values[keep])
+    basis = vectors[:, keep]
+    return q @ (basis / root), z @ (basis / root), root[:, None] * basis.T

@@ -73,7 +73,8 @@ class TileStore:
     def write(self, i: int, j: int, tile: Array, seconds: float, worker: int = 0) -> Receipt:
         """Write tile (i, j) durably and return its receipt, which is *not* yet recorded."""
         assert tile.shape == (self.tiling.size(i), self.tiling.size(j))
-        stored = np.ascontiguousarray(tile, dtype=self.dtype)
+        with np.errstate(over="ignore"):  # refused below, with a sentence
+            stored = np.ascontiguousarray(tile, dtype=self.dtype)
         if not np.isfinite(stored).all():
             raise ChecksFailed(
                 f"Tile ({i}, {j}) holds a value that is not finite in {self.dtype}; the kernel overflows on rows "
