@@ -1,0 +1,63 @@
+"""The statements of the theory as the page shows them: each with its premises, its source and its convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ntkdist.report.plain import plain
+from ntkdist.report.reading import Results
+from ntkdist.report.sections.theory import assumptions, error_text, statements, value_text
+
+_MARKS = {"holds": "✓", "does not hold": "✗", "unknown": "?"}
+_CLASSES = {"holds": "yes", "does not hold": "no", "unknown": "open"}
+
+
+@dataclass(frozen=True)
+class Premise:
+    """What a theorem assumes: ``verdict`` in words, ``mark`` and ``style`` for the page, ``evidence``."""
+
+    text: str
+    verdict: str
+    mark: str
+    style: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One statement, all text."""
+
+    name: str
+    value: str
+    error: str
+    formula: str
+    source: str
+    convention: str
+    note: str
+    premises: tuple[Premise, ...]
+
+    @property
+    def verdict(self) -> Premise | None:
+        """The weakest verdict of all premises: one that fails, else one unknown, else one that holds."""
+        order = ("does not hold", "unknown", "holds")
+        return min(self.premises, key=lambda premise: order.index(premise.verdict), default=None)
+
+
+def bounds(results: Results) -> tuple[Bound, ...]:
+    """All statements, in the order of the document."""
+    return tuple(
+        Bound(
+            plain(s.get("name") or s.get("key") or "unnamed"),
+            plain(value_text(s)),
+            plain(error_text(s)),
+            plain(s.get("formula") or ""),
+            plain(s.get("source") or "no source recorded"),
+            plain(s.get("convention") or "no convention recorded"),
+            plain(s.get("note") or ""),
+            tuple(
+                Premise(plain(text), verdict, _MARKS[verdict], _CLASSES[verdict], plain(evidence))
+                for text, verdict, evidence in assumptions(s)
+            ),
+        )
+        for s in statements(results)
+    )

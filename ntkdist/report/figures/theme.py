@@ -1,0 +1,24 @@
+"""Inks of the figures on white and on dark paper; one quantity keeps one colour in every figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours as hex strings: ``ink`` for text, ``muted`` for axes, ``grid``; ``first`` … ``third`` for data."""
+
+    name: str
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    first: str
+    second: str
+    third: str
+    colormap: str
+
+
+LIGHT = Theme("light", "#1b2330", "#5a6473", "#dfe4eb", "#ffffff", "#1f5fa8", "#b8520a", "#2b7a57", "viridis")
+DARK = Theme("dark", "#e8ebf0", "#a0aab8", "#39424f", "#171c24", "#7ab4ff", "#ffa561", "#74d1a8", "viridis")
