@@ -73,6 +73,8 @@ def fit(kernel: Kernel, tangent: bool, dtype: str) -> Fit | None:
 def _fit(kernel: Kernel, tangent: bool, dtype: str) -> Fit | None:
     near, far = _chebyshev(kernel, tangent)
     scale = sum(abs(a) for a in near)
+    if scale == 0:
+        return None
     degrees = DEGREES[dtype]
     tails = {n: float(max(sum(map(abs, half[n + 1 :])) for half in (near, far)) / scale) for n in degrees}
     degree = next((n for n in degrees if tails[n] <= TAIL[dtype]), degrees[-1])

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.kernels.collapse import Fit, collapse_degree, fit
 from ntkdist.kernels.collapse_pass import collapse_pass
 from ntkdist.kernels.error import CLOSE
@@ -113,17 +113,18 @@ def tile(kernel: Kernel, x_rows: Array, x_cols: Array, which: str, out: Array | 
 
     for work, starts in ((run, range(0, x.shape[0], height)), (reflect, range(0, x.shape[0], BAND))):
         if work is run or mirrored:
-            share(work, starts, threads)
+            with one_blas_thread():
+                share(work, starts, threads)
     return target
 
 
 def share(work: Callable[[int], None], starts: range, threads: int) -> None:
-    """Call ``work`` on every start, on ``threads`` threads; BLAS then keeps to one, or the two would fight."""
+    """Call ``work`` on every start, on ``threads`` threads."""
     if threads <= 1 or len(starts) <= 1:
         for first in starts:
             work(first)
         return
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, starts):
             pass
 
