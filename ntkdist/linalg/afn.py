@@ -1,10 +1,11 @@
 """Adaptive factorised Nyström: landmarks eliminated exactly, a sparse inverse factor on the rest.
 
-On low-dimensional data what a low-rank factor leaves is local: row i of the Schur complement S = K₂₂ − F₂F₂ᵀ is
-nearly explained by a few neighbours. G, with GᵀG ≈ S⁻¹, gets row i from its m nearest *earlier* rows J in a random
-order: solve S_JJ g = e_last and divide by √g_last (FSAI; Zhao, Xu, Huang, Chow & Xi 2024). Applied as
-y₁ = L₁₁⁻¹r₁, y₂ = G(r₂ − F₂y₁), x₂ = Gᵀy₂, x₁ = L₁₁⁻ᵀ(y₁ − F₂ᵀx₂). It needs one scan of K for the neighbours. On
-CIFAR-10 it gains nothing; on d ≤ 10 it saves up to ten times the passes, so :func:`choose_preconditioner` samples.
+On low-dimensional data what a low-rank factor leaves is local: row i of the Schur complement S = K₂₂ − F₂F₂ᵀ
+is nearly explained by a few neighbours. G, with GᵀG ≈ S⁻¹, gets row i from its m nearest *earlier* rows J in
+a random order: solve S_JJ g = e_last and divide by √g_last (FSAI; Zhao, Xu, Huang, Chow & Xi 2024). Applied
+as y₁ = L₁₁⁻¹r₁, y₂ = G(r₂ − F₂y₁), x₂ = Gᵀy₂, x₁ = L₁₁⁻ᵀ(y₁ − F₂ᵀx₂). It needs one scan of K for the
+neighbours. On CIFAR-10 it gains nothing; on d ≤ 10 it saves up to ten times the passes, so
+:func:`choose_preconditioner` samples.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _JITTER = 1e-12
 class FactorisedNystrom:
     """P with P⁻¹ from landmarks (exact) and a sparse inverse factor G of their Schur complement."""
 
-    def __init__(self, op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, seed: int = 0) -> None:
+    def __init__(
+        self, op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, seed: int = 0
+    ) -> None:
         self._op, self._neighbours, self._seed = op, neighbours, seed
         self._pivots = low_rank.pivots
         self._ridge = 0.0
@@ -67,7 +70,8 @@ class FactorisedNystrom:
 def sparse_inverse_rows(
     op: Operator, rest: Array, factor: Array, which: Array, nearest: list[Array], ridge: float = 0.0
 ) -> tuple[csr_array, Array]:
-    """Rows ``which`` of G and their conditional variances 1/g²; ``nearest[k]`` are earlier positions for which[k]."""
+    """Rows ``which`` of G and their conditional variances 1/g²; ``nearest[k]`` are earlier positions for
+    which[k]."""
     indices, values, pointer, variances = [], [], [0], np.empty(len(which))
     for k, i in enumerate(which):
         at = np.append(nearest[k], i)
@@ -81,12 +85,18 @@ def sparse_inverse_rows(
         pointer.append(pointer[-1] + len(at))
         variances[k] = lower[-1, -1] ** 2
     shape = (len(which), len(rest))
-    g = csr_array((np.concatenate(values or [np.empty(0)]), np.concatenate(indices or [np.empty(0, int)]), pointer), shape)
+    g = csr_array(
+        (np.concatenate(values or [np.empty(0)]), np.concatenate(indices or [np.empty(0, int)]), pointer),
+        shape,
+    )
     return g, variances
 
 
-def locality(op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, sample: int = 128, seed: int = 0) -> float:
-    """Median ratio of the conditional variance given neighbours to the residual diagonal, on late sampled rows."""
+def locality(
+    op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, sample: int = 128, seed: int = 0
+) -> float:
+    """Median ratio of the conditional variance given neighbours to the residual diagonal, on late sampled
+    rows."""
     rest = np.random.default_rng(seed).permutation(np.setdiff1d(np.arange(op.shape[0]), low_rank.pivots))
     if len(rest) < 2:
         return 1.0

@@ -1,14 +1,14 @@
 """Preconditioned block conjugate gradients that survive rank-deficient right-hand sides (BCGrQ).
 
-The residual block is kept as Q C with Q orthonormal in the P⁻¹ inner product (Dubrulle 2001). Each step first takes a
-Householder QR of the residual block, which is orthonormal even where the block has lost rank (one-hot labels, equal
-columns, a column that has converged), and only then a Cholesky QR in the P⁻¹ product:
+The residual block is kept as Q C with Q orthonormal in the P⁻¹ inner product (Dubrulle 2001). Each step first
+takes a Householder QR of the residual block, which is orthonormal even where the block has lost rank (one-hot
+labels, equal columns, a column that has converged), and only then a Cholesky QR in the P⁻¹ product:
 
     S = Z;  repeat  ξ = (Sᵀ A S)⁻¹;  X += S ξ C;  (Q, Z, ζ) = qr_P(Q − A S ξ);  C = ζ C;  S = Z + S ζᵀ
 
-Stopping is per column, on the true relative residual ‖b − (K + ridge·I)x‖/‖b‖ recomputed in float64; where the
-recursive residual was too optimistic, the iteration restarts from the true one (iterative refinement). Cost: one pass
-K·V per step, and one per check.
+Stopping is per column, on the true relative residual ‖b − (K + ridge·I)x‖/‖b‖ recomputed in float64; where
+the recursive residual was too optimistic, the iteration restarts from the true one (iterative refinement).
+Cost: one pass K·V per step, and one per check.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Preconditioner(Protocol):
 
 @dataclass(frozen=True)
 class Solve:
-    """Solutions x (n, k) with their true relative residuals (k,), the passes spent, and why the solver stopped."""
+    """Solutions x (n, k) with their true relative residuals (k,), the passes spent, and why the solver
+    stopped."""
 
     x: Array
     residual_norms: Array
@@ -66,10 +67,11 @@ def block_cg(
 ) -> Solve:
     """Solve (K + ridge·I) X = B for B (n, k), all columns at once.
 
-    ``checkpoint`` is called about every ten passes with a small dict of arrays (the iterate and the passes spent);
-    handing one of them back as ``resume`` goes on from that iterate. A zero column has the solution zero and residual
-    zero. If progress ends before ``rtol`` is reached (the matrix is singular, indefinite, or too ill-conditioned for
-    float64), ``converged`` is False, ``reason`` says why and x is the best iterate seen; x never holds NaN.
+    ``checkpoint`` is called about every ten passes with a small dict of arrays (the iterate and the passes
+    spent); handing one of them back as ``resume`` goes on from that iterate. A zero column has the solution
+    zero and residual zero. If progress ends before ``rtol`` is reached (the matrix is singular, indefinite,
+    or too ill-conditioned for float64), ``converged`` is False, ``reason`` says why and x is the best iterate
+    seen; x never holds NaN.
 
     Raises
     ------
@@ -138,8 +140,10 @@ class _Sweeps:
         x = best
         while reached.max() > rtol:
             if self.passes >= self.limit:
-                return best, reached, (
-                    f"stopped after {self.passes} passes (max_passes) at residual {reached.max():.2g}"
+                return (
+                    best,
+                    reached,
+                    (f"stopped after {self.passes} passes (max_passes) at residual {reached.max():.2g}"),
                 )
             correction, why = self._sweep(residual, x, 0.5 * rtol)
             x = best + correction
@@ -156,7 +160,8 @@ class _Sweeps:
         return best, reached, f"true relative residual below {rtol:g} in every column"
 
     def _sweep(self, b: Array, base: Array, goal: float) -> tuple[Array, str]:
-        """BCGrQ from zero for B until each column's recursive residual is below ``goal``; (X, why it broke down)."""
+        """BCGrQ from zero for B until each column's recursive residual is below ``goal``; (X, why it broke
+        down)."""
         x = np.zeros_like(b)
         parts = self._orthonormal(b)
         if parts is None:
@@ -168,7 +173,10 @@ class _Sweeps:
             curvature = s.T @ product
             xi = _inverse((curvature + curvature.T) / 2)
             if xi is None:
-                return lowest, "a direction of no positive curvature was met, so the matrix is singular or indefinite"
+                return (
+                    lowest,
+                    "a direction of no positive curvature was met, so the matrix is singular or indefinite",
+                )
             x = x + s @ (xi @ coefficients)
             parts = self._orthonormal(q - product @ xi)
             if parts is None:
@@ -186,7 +194,8 @@ class _Sweeps:
         return lowest, ""
 
     def _orthonormal(self, r: Array) -> tuple[Array, Array, Array, Array, Array] | None:
-        """R = Q·ζ with QᵀP⁻¹Q = I; returns (Q, Z = P⁻¹Q, ζ = C₁C₀, C₀, C₁), None where P⁻¹ is not definite on R."""
+        """R = Q·ζ with QᵀP⁻¹Q = I; returns (Q, Z = P⁻¹Q, ζ = C₁C₀, C₀, C₁), None where P⁻¹ is not definite on
+        R."""
         if not np.isfinite(r).all():
             return None
         q0, c0 = np.linalg.qr(r)

@@ -1,10 +1,11 @@
 """Certificates: what the ends of λ_min and λ_max are worth.
 
-*residual*: some eigenvalue lies within ‖Kv − θv‖ of θ. The Rayleigh quotient bounds λ_min from above (and λ_max from
-below); nothing is proved on the other side, and the reason says so. *probabilistic*: a lower bound of λ_min from a
-Krylov space with Gaussian starts that fails with a stated probability (Kuczyński & Woźniakowski 1992). *rigorous*: the
-float64 Cholesky factorization of K − σI runs to its end, which proves λ_min > σ minus a bound on its own rounding
-(Demmel 1989; Rump 2006). To every end the norm of the error of the matrix itself is added (Weyl).
+*residual*: some eigenvalue lies within ‖Kv − θv‖ of θ. The Rayleigh quotient bounds λ_min from above (and
+λ_max from below); nothing is proved on the other side, and the reason says so. *probabilistic*: a lower bound
+of λ_min from a Krylov space with Gaussian starts that fails with a stated probability (Kuczyński &
+Woźniakowski 1992). *rigorous*: the float64 Cholesky factorization of K − σI runs to its end, which proves
+λ_min > σ minus a bound on its own rounding (Demmel 1989; Rump 2006). To every end the norm of the error of
+the matrix itself is added (Weyl).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def certify(
     preconditioner: LowRankPreconditioner | None = None,
     duplicates: list[Array] | None = None,
 ) -> tuple[Interval, Interval]:
-    """Intervals of (λ_min, λ_max) of the exact matrix, which differs from ``op`` by at most ``error_norm`` in norm."""
+    """Intervals of (λ_min, λ_max) of the exact matrix, which differs from ``op`` by at most ``error_norm`` in
+    norm."""
     if grade not in GRADES:
         raise InputError(f"Unknown certificate {grade!r}; choose {', '.join(GRADES)}.")
     trace = float(np.sum(op.diagonal()))
@@ -70,7 +72,10 @@ def _fits(op: Operator) -> bool:
 def _why_weaker(op: Operator, grade: str) -> str:
     if grade == "rigorous":
         n = op.shape[0]
-        return f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
+        return (
+            f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a "
+            f"dense factorization and was not possible; "
+        )
     return ""
 
 
@@ -83,18 +88,24 @@ def _singular(duplicates: list[Array]) -> Interval:
 
 def _residual_min(pair: Eigenpair, slack: float, why: str) -> Interval:
     reason = (
-        f"{why}some eigenvalue lies within the residual norm {pair.residual_norm:.2g} of the value, and λ_min is not "
+        f"{why}some eigenvalue lies within the residual norm "
+        f"{pair.residual_norm:.2g} of the value, and λ_min is not "
         "above the upper end; the lower end is not proved to bound λ_min itself"
     )
-    return Interval(pair.value, pair.value - pair.residual_norm - slack, pair.value + slack, "residual", reason)
+    return Interval(
+        pair.value, pair.value - pair.residual_norm - slack, pair.value + slack, "residual", reason
+    )
 
 
 def _residual_max(pair: Eigenpair, slack: float, trace: float, why: str) -> Interval:
     reason = (
-        f"{why}λ_max is not below the lower end (Rayleigh quotient); some eigenvalue lies within the residual norm "
+        f"{why}λ_max is not below the lower end (Rayleigh quotient); "
+        f"some eigenvalue lies within the residual norm "
         f"{pair.residual_norm:.2g}; proved upper bound: the trace, {trace:.6g}"
     )
-    return Interval(pair.value, pair.value - slack, pair.value + pair.residual_norm + slack, "residual", reason)
+    return Interval(
+        pair.value, pair.value - slack, pair.value + pair.residual_norm + slack, "residual", reason
+    )
 
 
 def _probabilistic_min(
@@ -103,7 +114,10 @@ def _probabilistic_min(
     bound = probabilistic_lower_bound(op, preconditioner)
     if bound <= 0:
         return _residual_min(pair, slack, "the probabilistic bound is not positive after its passes; ")
-    reason = f"lower end by random-start Krylov space, failure probability {FAILURE:g}; upper end Rayleigh quotient"
+    reason = (
+        f"lower end by random-start Krylov space, failure probability "
+        f"{FAILURE:g}; upper end Rayleigh quotient"
+    )
     lower = min(bound - error_norm, pair.value)
     return Interval(pair.value, lower, pair.value + slack, "probabilistic", reason)
 
@@ -132,7 +146,9 @@ def _rigorous_min(op: Operator, pair: Eigenpair, slack: float, error_norm: float
             # The breakdown hands us a vector with a smaller Rayleigh quotient: start again from it.
             theta = min(theta, _quotient(op, attempt.witness))
         margin *= 10
-    return _residual_min(pair, slack, f"no Cholesky factorization of K − σI completed in {_ATTEMPTS} attempts; ")
+    return _residual_min(
+        pair, slack, f"no Cholesky factorization of K − σI completed in {_ATTEMPTS} attempts; "
+    )
 
 
 def _quotient(op: Operator, v: Array) -> float:
@@ -157,7 +173,8 @@ def _rigorous_max(op: Operator, pair: Eigenpair, slack: float, error_norm: float
 
 @dataclass(frozen=True)
 class Attempt:
-    """A proved lower bound of λ_min(A), or a vector (n,) with a Rayleigh quotient of about σ or less, or neither."""
+    """A proved lower bound of λ_min(A), or a vector (n,) with a Rayleigh quotient of about σ or less, or
+    neither."""
 
     lower: float | None
     witness: Array | None

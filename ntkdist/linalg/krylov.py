@@ -1,9 +1,9 @@
 """Lanczos spaces and the quadratures read off them: Gauss from below, Gauss–Radau from above.
 
-After m steps from y, yᵀf(K)y ≈ ‖y‖² e₁ᵀf(T_m)e₁ (Gauss) and, with a node a ≤ λ_min prescribed, Gauss–Radau. For f
-with f⁽²ᵏ⁾ > 0 and f⁽²ᵏ⁺¹⁾ < 0 on the spectrum (1/x, 1/(x+λ)², e^{−tx}) Gauss is a lower and Radau at a an upper bound
-(Golub & Meurant 2010). The basis is reorthogonalised twice, so the bounds hold up to m·u; they are widened by ten
-times that. Cost: one pass per step, n·m float64 kept.
+After m steps from y, yᵀf(K)y ≈ ‖y‖² e₁ᵀf(T_m)e₁ (Gauss) and, with a node a ≤ λ_min prescribed, Gauss–Radau.
+For f with f⁽²ᵏ⁾ > 0 and f⁽²ᵏ⁺¹⁾ < 0 on the spectrum (1/x, 1/(x+λ)², e^{−tx}) Gauss is a lower and Radau at a
+an upper bound (Golub & Meurant 2010). The basis is reorthogonalised twice, so the bounds hold up to m·u; they
+are widened by ten times that. Cost: one pass per step, n·m float64 kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _U = 2.0**-53
 
 @dataclass(frozen=True)
 class LanczosSpace:
-    """Orthonormal basis (n, m), T as its diagonal (m,) and off-diagonal (m,); the last off-diagonal is the defect."""
+    """Orthonormal basis (n, m), T as its diagonal (m,) and off-diagonal (m,); the last off-diagonal is the
+    defect."""
 
     basis: Array
     alpha: Array
@@ -67,7 +68,8 @@ class LanczosSpace:
         values, _ = self.ritz()
         if self.steps and lambda_lower > values[0]:
             raise InputError(
-                f"lambda_lower = {lambda_lower:g} lies above the Ritz value {values[0]:g}, so it cannot bound λ_min."
+                f"lambda_lower = {lambda_lower:g} lies above the Ritz value "
+                f"{values[0]:g}, so it cannot bound λ_min."
             )
         lower = self.gauss(f)
         upper = self.radau(f, lambda_lower)
@@ -84,7 +86,8 @@ def _solve_tridiagonal(diagonal: Array, off: Array, last: float) -> float:
 
 
 def lanczos_space(op: Operator, y: Array, steps: int) -> LanczosSpace:
-    """The Krylov space of K from y (n,), with at most ``steps`` dimensions; ends early where it is invariant."""
+    """The Krylov space of K from y (n,), with at most ``steps`` dimensions; ends early where it is
+    invariant."""
     start = np.asarray(y, dtype=np.float64)
     if start.shape != (op.shape[0],) or not np.isfinite(start).all() or steps < 1:
         raise InputError(f"lanczos_space: y must be {op.shape[0]} finite numbers and steps ≥ 1.")

@@ -1,7 +1,7 @@
 """λ_max by block Lanczos with full reorthogonalisation from a random start (Golub & Underwood 1977).
 
-The top of an NTK spectrum is well separated, so about ten to twenty passes reach 1e-9. The basis is kept, which
-costs n·s·steps float64.
+The top of an NTK spectrum is well separated, so about ten to twenty passes reach 1e-9. The basis is kept,
+which costs n·s·steps float64.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ Tell = Callable[[int, int | None, float], None]
 
 
 def lambda_max(
-    op: Operator, *, rtol: float = 1e-9, block: int = 4, max_passes: int = 80, seed: int = 1, progress: Tell | None = None
+    op: Operator,
+    *,
+    rtol: float = 1e-9,
+    block: int = 4,
+    max_passes: int = 80,
+    seed: int = 1,
+    progress: Tell | None = None,
 ) -> Eigenpair:
     """The largest eigenvalue; converged when its residual is below ``rtol`` times itself."""
     n = op.shape[0]

@@ -1,7 +1,7 @@
 """Stochastic Lanczos quadrature: traces of functions of K with error bars (Ubaru, Chen & Saad 2017).
 
-tr f(K) ≈ the mean over Rademacher probes z of zᵀf(K)z, each by a short Lanczos space. The error bar is the standard
-error over the probes; it is statistical and proves nothing. Cost: probes·steps passes of one column.
+tr f(K) ≈ the mean over Rademacher probes z of zᵀf(K)z, each by a short Lanczos space. The error bar is the
+standard error over the probes; it is statistical and proves nothing. Cost: probes·steps passes of one column.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class SpectralSample:
     def logdet(self, ridge: float = 0.0) -> Estimate:
         """log det(K + ridge·I); raises Unresolvable where a Ritz value is not positive."""
         if min(float(x.min()) for x in self.nodes) + ridge <= 0:
-            raise Unresolvable("log det: K + ridge·I is not positive definite to working precision; add a ridge.")
+            raise Unresolvable(
+                "log det: K + ridge·I is not positive definite to working precision; add a ridge."
+            )
         return self.trace(lambda x: np.log(x + ridge))
 
     def effective_dimension(self, ridge: float) -> Estimate:

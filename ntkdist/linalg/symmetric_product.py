@@ -1,8 +1,9 @@
-"""K·V from lower tiles, each used twice: K_ij V_j into rows i and K_ijᵀ V_i into rows j, in one sweep of the tile.
+"""K·V from lower tiles, each used twice: K_ij V_j into rows i and K_ijᵀ V_i into rows j, in one sweep of the
+tile.
 
-Four tile rows go together, so each entry is loaded once for two multiply-adds. V is copied transposed and contiguous
-per tile: on strided views the same loop is four times slower. Above about 32 columns two GEMMs win. The kernel
-releases the GIL; the caller runs one thread per core over fixed lists of tiles.
+Four tile rows go together, so each entry is loaded once for two multiply-adds. V is copied transposed and
+contiguous per tile: on strided views the same loop is four times slower. Above about 32 columns two GEMMs
+win. The kernel releases the GIL; the caller runs one thread per core over fixed lists of tiles.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ GEMM_FROM = 32
 def accumulate_lower_tile(tile: Array, v_i: Array, v_j: Array, out_i: Array, out_j: Array | None) -> None:
     """Add K_ij V_j to ``out_i`` and, unless ``out_j`` is None (a diagonal tile), K_ijᵀ V_i to ``out_j``.
 
-    ``tile`` is (a, b) float32 or float64; ``v_i``, ``out_i`` (a, s) and ``v_j``, ``out_j`` (b, s) are float64.
-    Products and sums are in float64.
+    ``tile`` is (a, b) float32 or float64; ``v_i``, ``out_i`` (a, s) and ``v_j``, ``out_j`` (b, s) are
+    float64. Products and sums are in float64.
     """
     if out_j is None or v_j.shape[1] >= GEMM_FROM:
         full = tile.astype(np.float64, copy=False)
