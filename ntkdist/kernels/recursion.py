@@ -142,18 +142,18 @@ def pair(
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def recursion_pass(
-    out: Any, first: int, mirrored: bool, tangent: bool, heat: float, shift: float, close: float,
+    out: Any, width: int, first: int, mirrored: bool, tangent: bool, heat: float, shift: float, close: float,
     x: Any, z: Any, n1: Any, n2: Any,
     ops: Any, where: Any, places: Any, par: Any, numbers: Any, q1: Any, q2: Any, rows1: Any, rows2: Any
 ) -> None:  # fmt: skip
     """Turn dot products into kernel entries in place.
 
-    ``out`` (b, m) holds rows ``first``… of x against all of z; if ``mirrored`` only columns j ≤ i are computed.
+    ``out`` (b, m) holds rows ``first``… of x against the first ``width`` of z; if ``mirrored`` only columns j ≤ i are computed.
     ``heat`` is 1 when the input layer is trained, ``shift`` its bias variance σ_b².
     """
     for a in range(out.shape[0]):
         i = first + a
-        columns = i + 1 if mirrored else out.shape[1]
+        columns = i + 1 if mirrored else width
         for j in range(columns):
             out[a, j] = pair(
                 tangent, heat, shift, close, out[a, j], x[i], z[j], n1[i], n2[j],
@@ -188,13 +188,13 @@ def diagonal_pass(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def mirror(out: Any) -> None:
-    """Copy the lower triangle of a square tile onto the upper one, in blocks that fit the cache."""
+def mirror(out: Any, start: int, stop: int) -> None:
+    """Copy the lower triangle of a square tile onto rows ``start`` to ``stop`` of the upper one, by cache blocks."""
     n = out.shape[0]
-    for top in range(0, n, 64):
-        for left in range(0, top + 1, 64):
-            for i in range(top, min(top + 64, n)):
-                for j in range(left, min(left + 64, i)):
+    for top in range(start, stop, 32):
+        for left in range(top, n, 32):
+            for j in range(top, min(top + 32, stop)):
+                for i in range(max(left, j + 1), min(left + 32, n)):
                     out[j, i] = out[i, j]
 
 

@@ -6,6 +6,7 @@ Cost: 2 n1 n2 d flops for the products; the pass is described in ``recursion`` a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
+from ntkdist.kernels.collapse import Fit, collapse_degree, fit
+from ntkdist.kernels.collapse_pass import collapse_pass
 from ntkdist.kernels.error import CLOSE
 from ntkdist.kernels.program import Rows, row_tables
 from ntkdist.kernels.recursion import diagonal_pass, mirror, recursion_pass, squared_lengths
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 PANEL = 1 << 18
+BAND = 256
 
 
 @dataclass(frozen=True)
@@ -82,36 +87,102 @@ def tile(kernel: Kernel, x_rows: Array, x_cols: Array, which: str, out: Array | 
         out = np.empty(shape, dtype)
     elif out.shape != shape or out.dtype != dtype:
         raise InputError(f"out must have shape {shape} and dtype {dtype}, not {out.shape} and {out.dtype}")
+    elif not out.flags.c_contiguous:
+        out[...] = tile(kernel, x, x if mirrored else z, which, None, threads)
+        return out
     height = max(1, min(x.shape[0], PANEL // max(1, z.shape[0])))
     target: Array = out
+    polynomial = fit(kernel, which == "ntk", dtype.name)
+    first_side = second_side = None
+    if polynomial is not None:
+        first_side = directions(kernel, left, which)
+        second_side = first_side if mirrored else directions(kernel, right, which)
 
     def run(first: int) -> None:
-        panel = target[first : first + height]
         columns = min(first + height, z.shape[0]) if mirrored else z.shape[0]
-        fill_panel(kernel, left, right, panel[:, :columns], first, mirrored, which == "ntk")
+        panel = target[first : first + height]
+        if polynomial is not None and first_side is not None and second_side is not None:
+            collapse_panel(polynomial, first_side, second_side, panel, columns, first, mirrored)
+        else:
+            recursion_panel(kernel, left, right, panel, columns, first, mirrored, which == "ntk")
 
-    starts = range(0, x.shape[0], height)
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(run, starts):
-                pass
-    else:
-        for first in starts:
-            run(first)
-    if mirrored:
-        mirror(target)
+    def reflect(first: int) -> None:
+        mirror(target, first, min(first + BAND, x.shape[0]))
+
+    for work, starts in ((run, range(0, x.shape[0], height)), (reflect, range(0, x.shape[0], BAND))):
+        if work is run or mirrored:
+            with one_blas_thread():
+                share(work, starts, threads)
     return target
 
 
-def fill_panel(
-    kernel: Kernel, left: Prepared, right: Prepared, panel: Array, first: int, mirrored: bool, tangent: bool
+def share(work: Callable[[int], None], starts: range, threads: int) -> None:
+    """Call ``work`` on every start, on ``threads`` threads."""
+    if threads <= 1 or len(starts) <= 1:
+        for first in starts:
+            work(first)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, starts):
+            pass
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit rows (n, d), the factors ‖x‖ᴰ (n,), the squared lengths (n,) in float64, and the diagonal (n,)."""
+
+    x: Array
+    factor: Array
+    lengths: NDArray[np.float64]
+    diagonal: Array
+
+
+def directions(kernel: Kernel, ready: Prepared, which: str) -> Directions:
+    """Divide rows by their length, for the collapse; zero rows stay zero."""
+    length = np.sqrt(ready.lengths)
+    x = (ready.x / np.where(length > 0, length, 1.0)[:, None]).astype(ready.x.dtype)
+    degree = collapse_degree(kernel)
+    assert degree is not None
+    factor = (length**degree if degree else np.ones_like(length)).astype(x.dtype)
+    return Directions(x, factor, ready.lengths, diagonal_of(kernel, ready, which))
+
+
+def collapse_panel(
+    polynomial: Fit,
+    left: Directions,
+    right: Directions,
+    panel: Array,
+    columns: int,
+    first: int,
+    mirrored: bool,
 ) -> None:
-    """Write one panel: rows ``first``… of ``left`` against the first columns of ``right``."""
-    height, columns = panel.shape
-    np.matmul(left.x[first : first + height], right.x[:columns].T, out=panel)
+    """Write one panel by the polynomial: rows ``first``… of ``left`` against the first columns of ``right``."""
+    # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
+    np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
+    collapse_pass(polynomial.degree)(
+        panel, columns, first, mirrored, panel.dtype.type(CLOSE[panel.dtype.name] / 2), left.x, right.x,
+        tuple(polynomial.near), tuple(polynomial.far),
+        polynomial.near.astype(np.float64), polynomial.far.astype(np.float64),
+        left.factor, right.factor, left.lengths, right.lengths, left.diagonal, panel.dtype.type(1),
+    )  # fmt: skip
+
+
+def recursion_panel(
+    kernel: Kernel,
+    left: Prepared,
+    right: Prepared,
+    panel: Array,
+    columns: int,
+    first: int,
+    mirrored: bool,
+    tangent: bool,
+) -> None:
+    """Write one panel by the recursion: rows ``first``… of ``left`` against the first columns of ``right``."""
+    # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
+    np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
     program = kernel.program
     recursion_pass(
-        panel, first, mirrored, tangent, heat(kernel), kernel.first_bias**2, CLOSE[panel.dtype.name],
+        panel, columns, first, mirrored, tangent, heat(kernel), kernel.first_bias**2, CLOSE[panel.dtype.name],
         left.x, right.x, left.lengths, right.lengths,
         program.ops, program.where, program.series, program.par, program.numbers,
         left.rows.q, right.rows.q, left.rows.coefficients, right.rows.coefficients,
@@ -120,9 +191,12 @@ def fill_panel(
 
 def diagonal(kernel: Kernel, x: Array, which: str) -> Array:
     """Return the diagonal; see ``Kernel.diagonal``."""
-    rows = check_rows(x, "x")
-    ready = prepare(kernel, rows)
-    result = np.empty(rows.shape[0], rows.dtype)
+    return diagonal_of(kernel, prepare(kernel, check_rows(x, "x")), which)
+
+
+def diagonal_of(kernel: Kernel, ready: Prepared, which: str) -> Array:
+    """Return K(x_i, x_i) of prepared rows, in their dtype."""
+    result = np.empty(ready.x.shape[0], ready.x.dtype)
     program = kernel.program
     diagonal_pass(
         result, which == "ntk", heat(kernel), kernel.first_bias**2, ready.lengths,
@@ -138,10 +212,12 @@ def heat(kernel: Kernel) -> float:
 
 
 def approximation(kernel: Kernel, which: str, dtype: str) -> float:
-    """Return the part of the entry error that is not rounding: truncated series."""
-    return sum(activation.error for activation in kernel.activations)
+    """Return the part of the entry error that is not rounding: truncated series and the collapse's fit."""
+    polynomial = fit(kernel, which == "ntk", dtype)
+    missed = 0.0 if polynomial is None else polynomial.error
+    return missed + sum(activation.error for activation in kernel.activations)
 
 
 def pass_cost(kernel: Kernel) -> float:
-    """Return the operations per entry of the pass, about 120 a layer."""
-    return 120.0 * kernel.depth
+    """Return the operations per entry of the pass: 60 for the collapse, else about 120 a layer."""
+    return 60.0 if collapse_degree(kernel) is not None else 120.0 * kernel.depth

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import roots_hermitenorm
 
 from ntkdist.errors import InputError, Unresolvable
 from ntkdist.kernels.activation import SERIES, Activation
@@ -33,7 +34,7 @@ class HermiteCoefficients:
     def __call__(self, q: Floats) -> Floats:
         """Return the coefficients of every row; equal norms are computed once and have equal bits."""
         values, places = np.unique(q, return_inverse=True)
-        z, weights = np.polynomial.hermite_e.hermegauss(self.nodes)
+        z, weights = roots_hermitenorm(self.nodes)
         keep = weights > 0
         z, weights = z[keep], weights[keep] / weights.sum()
         table = np.empty((values.size, self.terms))

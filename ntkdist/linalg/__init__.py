@@ -1,35 +1,67 @@
 """Linear algebra that sees only an operator: solvers, eigensolvers, certificates, quadrature."""
 
-from ntkdist.linalg.block_cg import Solve, block_cg
+from ntkdist.linalg.afn import FactorisedNystrom, choose_preconditioner
+from ntkdist.linalg.block_cg import Preconditioner, Solve, block_cg
 from ntkdist.linalg.certificates import certify, shifted_cholesky_bound
 from ntkdist.linalg.cholesky import cholesky_solve
 from ntkdist.linalg.eigenpair import Eigenpair, Interval
+from ntkdist.linalg.inverse_diagonal import InverseDiagonal, estimate_inverse_diagonal, inverse_diagonal
+from ntkdist.linalg.krylov import LanczosSpace, lanczos_space
 from ntkdist.linalg.lanczos import lambda_max
+from ntkdist.linalg.leading import Leading, leading_eigenpairs, target_alignment
 from ntkdist.linalg.lobpcg import lambda_min
 from ntkdist.linalg.method import Choice, choose_method
 from ntkdist.linalg.operator import DenseOperator, Operator
 from ntkdist.linalg.probabilistic import probabilistic_lower_bound
 from ntkdist.linalg.quadrature import Bracket, inverse_form
+from ntkdist.linalg.ridges import solve_ridges, solve_ridges_shared
 from ntkdist.linalg.rpcholesky import LowRankPreconditioner, default_rank, rpcholesky
+from ntkdist.linalg.singular import Deduplicated, Rank, numerical_rank
+from ntkdist.linalg.stochastic import Estimate, SpectralSample, spectral_sample
+from ntkdist.linalg.symmetric_product import accumulate_lower_tile
+from ntkdist.linalg.tiled_cholesky import TileAccess, TiledFactor, tiled_cholesky
 
 __all__ = [
     "Bracket",
     "Choice",
+    "Deduplicated",
     "DenseOperator",
     "Eigenpair",
+    "Estimate",
+    "FactorisedNystrom",
     "Interval",
+    "InverseDiagonal",
+    "LanczosSpace",
+    "Leading",
     "LowRankPreconditioner",
     "Operator",
+    "Preconditioner",
+    "Rank",
     "Solve",
+    "SpectralSample",
+    "TileAccess",
+    "TiledFactor",
+    "accumulate_lower_tile",
     "block_cg",
     "certify",
     "cholesky_solve",
     "choose_method",
+    "choose_preconditioner",
     "default_rank",
+    "estimate_inverse_diagonal",
+    "inverse_diagonal",
     "inverse_form",
     "lambda_max",
     "lambda_min",
+    "lanczos_space",
+    "leading_eigenpairs",
+    "numerical_rank",
     "probabilistic_lower_bound",
     "rpcholesky",
     "shifted_cholesky_bound",
+    "solve_ridges",
+    "solve_ridges_shared",
+    "spectral_sample",
+    "target_alignment",
+    "tiled_cholesky",
 ]

@@ -18,7 +18,8 @@ Array = NDArray[Any]
 def cholesky_solve(op: Operator, b: Array, *, ridge: float = 0.0, rtol: float = 1e-8) -> Solve:
     """Solve (K + ridge·I) X = B for B (n, k) by factorization; residuals are true and relative.
 
-    A matrix that is not positive definite in float64 gives ``converged=False`` and NaN weights, with the reason.
+    A matrix that is not positive definite in float64 gives ``converged=False`` and NaN weights, with the
+    reason.
     """
     target = np.asarray(b, dtype=np.float64)
     norms = np.linalg.norm(target, axis=0)
@@ -27,7 +28,8 @@ def cholesky_solve(op: Operator, b: Array, *, ridge: float = 0.0, rtol: float = 
     factor, info = dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
     if info != 0:
         reason = (
-            f"the Cholesky factorization broke down at row {info - 1}: the matrix is singular or indefinite in float64"
+            f"the Cholesky factorization broke down at row {info - 1}: "
+            f"the matrix is singular or indefinite in float64"
         )
         return Solve(np.full_like(target, np.nan), np.full(len(norms), np.inf), 0, False, reason)
     x = np.zeros_like(target)

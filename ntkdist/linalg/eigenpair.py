@@ -23,7 +23,8 @@ class Eigenpair:
 
 @dataclass(frozen=True)
 class Interval:
-    """An eigenvalue between ``lower`` and ``upper``; ``grade`` and ``reason`` say how far the ends are proved."""
+    """An eigenvalue between ``lower`` and ``upper``; ``grade`` and ``reason`` say how far the ends are
+    proved."""
 
     value: float
     lower: float

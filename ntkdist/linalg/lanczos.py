@@ -1,7 +1,7 @@
 """λ_max by block Lanczos with full reorthogonalisation from a random start (Golub & Underwood 1977).
 
-The top of an NTK spectrum is well separated, so about ten to twenty passes reach 1e-9. The basis is kept, which
-costs n·s·steps float64.
+The top of an NTK spectrum is well separated, so about ten to twenty passes reach 1e-9. The basis is kept,
+which costs n·s·steps float64.
 """
 
 from __future__ import annotations

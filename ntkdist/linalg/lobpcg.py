@@ -1,9 +1,10 @@
 """λ_min by preconditioned LOBPCG (Knyazev 2001) with a whitened basis.
 
-Each pass multiplies the preconditioned residuals; the basis [X W P] is whitened with small directions dropped, which
-is what keeps the method stable close to convergence. The start mixes smallest eigenvectors of the principal
-submatrix of the rows closest to others (small eigenvalues of kernel matrices are local) with random columns, so that
-an eigenvector that is not local is not missed. Below ``dense_below`` rows LAPACK does it.
+Each pass multiplies the preconditioned residuals; the basis [X W P] is whitened with small directions
+dropped, which is what keeps the method stable close to convergence. The start mixes smallest eigenvectors of
+the principal submatrix of the rows closest to others (small eigenvalues of kernel matrices are local) with
+random columns, so that an eigenvector that is not local is not missed. Below ``dense_below`` rows LAPACK does
+it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
+from ntkdist.linalg.block_cg import Preconditioner
 from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
 from ntkdist.linalg.operator import Operator, dense
-from ntkdist.linalg.rpcholesky import LowRankPreconditioner
 
 Array = NDArray[Any]
 Tell = Callable[[int, int | None, float], None]
@@ -27,7 +28,7 @@ DENSE_BELOW = 400
 
 def lambda_min(
     op: Operator,
-    preconditioner: LowRankPreconditioner,
+    preconditioner: Preconditioner,
     *,
     rtol: float = 1e-9,
     block: int = 8,
@@ -38,7 +39,8 @@ def lambda_min(
 ) -> Eigenpair:
     """The smallest eigenvalue; converged when it moved by less than ``rtol`` relative in two passes running.
 
-    The residual norm is recomputed from the final vector. Its vector's Rayleigh quotient is an upper bound of λ_min.
+    The residual norm is recomputed from the final vector. Its vector's Rayleigh quotient is an upper bound of
+    λ_min.
     """
     n = op.shape[0]
     if n <= max(dense_below, 4 * block):
@@ -71,7 +73,9 @@ def lambda_min(
             kw = op.matmat(w)
             passes += 1
             x, kx, p, kp = _rayleigh_ritz(x, kx, w, kw, p, kp)
-    reason = f"Rayleigh quotient steady to {rtol:g} relative" if converged else f"stopped after {passes} passes"
+    reason = (
+        f"Rayleigh quotient steady to {rtol:g} relative" if converged else f"stopped after {passes} passes"
+    )
     return _measured(op, x[:, 0], passes, converged, reason)
 
 
@@ -92,7 +96,8 @@ def _rayleigh_ritz(x: Array, kx: Array, w: Array, kw: Array, p: Array, kp: Array
 
 
 def _local_start(op: Operator, count: int) -> Array:
-    """Smallest eigenvectors of the principal submatrix of rows that are closest to another row (of a sample)."""
+    """Smallest eigenvectors of the principal submatrix of rows that are closest to another row (of a
+    sample)."""
     n = op.shape[0]
     rng = np.random.default_rng(0)
     sample = np.sort(rng.choice(n, size=min(n, 256), replace=False))

@@ -1,4 +1,5 @@
-"""What a solver sees of a matrix: a symmetric operator that multiplies blocks and shows its diagonal and columns."""
+"""What a solver sees of a matrix: a symmetric operator that multiplies blocks and shows its diagonal and
+columns."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ntkdist.errors import InputError
 
 Array = NDArray[Any]
 
@@ -32,10 +35,11 @@ class Operator(Protocol):
 class DenseOperator:
     """A symmetric matrix in memory."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, *, tile_size: int = 1024) -> None:
         self.array = np.asarray(array)
-        assert self.array.ndim == 2
-        assert self.array.shape[0] == self.array.shape[1]
+        if self.array.ndim != 2 or self.array.shape[0] != self.array.shape[1]:
+            raise InputError(f"DenseOperator needs a square matrix, not one of shape {self.array.shape}.")
+        self.tile_size = tile_size
         self.shape = (self.array.shape[0], self.array.shape[1])
         self.dtype = self.array.dtype
 
@@ -54,6 +58,11 @@ class DenseOperator:
     def block(self, rows: Array, cols: Array) -> Array:
         """A submatrix of K in float64."""
         return np.asarray(self.array[np.ix_(np.asarray(rows), np.asarray(cols))], dtype=np.float64)
+
+    def tile(self, i: int, j: int) -> Array:
+        """Tile (i, j), i ≥ j, in its own precision."""
+        b = self.tile_size
+        return self.array[i * b : (i + 1) * b, j * b : (j + 1) * b]
 
 
 def dense(op: Operator) -> Array:

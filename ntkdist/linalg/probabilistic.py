@@ -1,8 +1,8 @@
 """A lower bound of λ_min that fails with a stated probability.
 
-For A = P⁻¹K with P = F Fᵀ + μI ⪰ μI, λ_min(K) ≥ μ·λ_min(A). A block Krylov space of A from s Gaussian starts (in the
-split space) of k steps gives extreme Ritz values θ₁, θ_n with, except with probability δ (Kuczyński & Woźniakowski
-1992), λ_n ≤ θ_n/(1−ε) and λ₁ ≥ (θ₁ − ε λ_n)/(1 − ε), ε = (ln(1.648 √n δ^(−1/s))/(2k − 1))².
+For A = P⁻¹K with P = F Fᵀ + μI ⪰ μI, λ_min(K) ≥ μ·λ_min(A). A block Krylov space of A from s Gaussian starts
+(in the split space) of k steps gives extreme Ritz values θ₁, θ_n with, except with probability δ (Kuczyński &
+Woźniakowski 1992), λ_n ≤ θ_n/(1−ε) and λ₁ ≥ (θ₁ − ε λ_n)/(1 − ε), ε = (ln(1.648 √n δ^(−1/s))/(2k − 1))².
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def probabilistic_lower_bound(
     steps: int = 40,
     seed: int = 3,
 ) -> float:
-    """μ·λ_min(P⁻¹K) from below, except with probability ``delta``; may be negative when the space is too small."""
+    """μ·λ_min(P⁻¹K) from below, except with probability ``delta``; may be negative when the space is too
+    small."""
     n, rng = op.shape[0], np.random.default_rng(seed)
     factor, mu = preconditioner.factor, preconditioner.mu
     steps = max(1, min(steps, n // block))
@@ -39,7 +40,9 @@ def probabilistic_lower_bound(
         return np.asarray(factor @ (factor.T @ v) + mu * v)
 
     with threadpool_limits(1):
-        start = factor @ rng.standard_normal((factor.shape[1], block)) + math.sqrt(mu) * rng.standard_normal((n, block))
+        start = factor @ rng.standard_normal((factor.shape[1], block)) + math.sqrt(mu) * rng.standard_normal(
+            (n, block)
+        )
         new = _metric_orthonormal(preconditioner.apply(start), np.empty((n, 0)), metric)
         basis, image = np.empty((n, 0)), np.empty((n, 0))
         for _ in range(steps):
@@ -58,7 +61,8 @@ def probabilistic_lower_bound(
 
 
 def _metric_orthonormal(v: Array, basis: Array, metric: Any) -> Array:
-    """Orthonormalise V in the inner product of P, against the basis and itself; dependent directions are dropped."""
+    """Orthonormalise V in the inner product of P, against the basis and itself; dependent directions are
+    dropped."""
     for _ in range(2):
         if basis.shape[1]:
             v = v - basis @ (basis.T @ metric(v))

@@ -1,7 +1,7 @@
 """yᵀ(K + ridge·I)⁻¹y between bounds, from any approximate solution x.
 
-With r = y − (K + ridge·I)x: 2yᵀx − xᵀ(K + ridge·I)x ≤ yᵀ(K + ridge·I)⁻¹y ≤ the same + ‖r‖²/λ, for any λ that bounds
-the smallest eigenvalue from below. Cost: one pass.
+With r = y − (K + ridge·I)x: 2yᵀx − xᵀ(K + ridge·I)x ≤ yᵀ(K + ridge·I)⁻¹y ≤ the same + ‖r‖²/λ, for any λ that
+bounds the smallest eigenvalue from below. Cost: one pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Bracket:
-    """Lower bound, value and upper bound per column, (k,) each; an upper bound is infinite where none is proved."""
+    """Lower bound, value and upper bound per column, (k,) each; an upper bound is infinite where none is
+    proved."""
 
     lower: Array
     upper: Array
@@ -27,7 +28,8 @@ class Bracket:
 
 
 def inverse_form(op: Operator, y: Array, x: Array, lambda_lower: float, ridge: float = 0.0) -> Bracket:
-    """Bracket y_kᵀ(K + ridge·I)⁻¹y_k for each column, given x ≈ (K + ridge·I)⁻¹y and ``lambda_lower`` ≤ λ_min(K)."""
+    """Bracket y_kᵀ(K + ridge·I)⁻¹y_k for each column, given x ≈ (K + ridge·I)⁻¹y and ``lambda_lower`` ≤
+    λ_min(K)."""
     product = op.matmat(x) + ridge * x
     n = len(y)
     value = 2 * np.einsum("ij,ij->j", y, x) - np.einsum("ij,ij->j", x, product)

@@ -1,9 +1,10 @@
 """Accelerated randomly pivoted Cholesky: a low-rank preconditioner from a few columns of K.
 
-Pivots are drawn with probability proportional to the residual diagonal, in blocks, with a rejection step inside the
-block that makes the result equal in law to drawing them one by one (Chen, Epperly, Tropp & Webber 2023; Epperly,
-Tropp & Webber 2024). With K ≈ F Fᵀ and μ the mean of the positive residual diagonal, the preconditioner is
-P = F Fᵀ + (μ + ridge) I, applied as P⁻¹r = (r − W Wᵀ r)/(μ + ridge). Cost: k columns of K and O(n k²) flops.
+Pivots are drawn with probability proportional to the residual diagonal, in blocks, with a rejection step
+inside the block that makes the result equal in law to drawing them one by one (Chen, Epperly, Tropp & Webber
+2023; Epperly, Tropp & Webber 2024). With K ≈ F Fᵀ and μ the mean of the positive residual diagonal, the
+preconditioner is P = F Fᵀ + (μ + ridge) I, applied as P⁻¹r = (r − W Wᵀ r)/(μ + ridge). Cost: k columns of K
+and O(n k²) flops.
 """
 
 from __future__ import annotations
@@ -79,11 +80,14 @@ def rpcholesky(op: Operator, rank: int, *, seed: int = 0) -> LowRankPrecondition
         pivots += [int(p) for p in chosen]
     left = residual[residual > tolerance]
     mu = float(left.mean()) if len(left) else max(tolerance, np.finfo(np.float64).tiny)
-    return LowRankPreconditioner(np.ascontiguousarray(factor[:, : len(pivots)]), mu, np.array(pivots, dtype=np.intp))
+    return LowRankPreconditioner(
+        np.ascontiguousarray(factor[:, : len(pivots)]), mu, np.array(pivots, dtype=np.intp)
+    )
 
 
 def _accept(local: Array, proposed: Array, rng: np.random.Generator) -> tuple[list[int], Array]:
-    """Rejection inside a block: keep a proposal with probability (its residual now)/(its residual when proposed)."""
+    """Rejection inside a block: keep a proposal with probability (its residual now)/(its residual when
+    proposed)."""
     size = len(proposed)
     lower = np.zeros((size, size))
     accepted: list[int] = []

@@ -1,4 +1,4 @@
-"""Figures, the self-contained HTML report, and the rows of the terminal table, from the results document of a run."""
+"""Figures, the self-contained HTML report, and the summary rows, from the results document of a run."""
 
 from ntkdist.report.compare import compare_html
 from ntkdist.report.figures import FIGURES, Plot

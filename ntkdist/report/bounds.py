@@ -1,4 +1,4 @@
-"""The statements of the theory as the page shows them: each with its premises, its source and its convention."""
+"""The statements of the theory as the page shows them: each with premises, source and convention."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Columns as CSV (RFC 4180) that a spreadsheet does not execute.
 
-A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return is a formula to a spreadsheet
-(OWASP, CSV injection); it gets an apostrophe in front. Numbers are written with 17 digits and stay numbers.
+A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return is a formula to a
+spreadsheet (OWASP, CSV injection); it gets an apostrophe in front. Numbers are written with 17 digits and
+stay numbers.
 """
 
 from __future__ import annotations

@@ -32,11 +32,12 @@ def headline(results: Results) -> tuple[Number, ...]:
     """λ_min, λ_max, the best known statements and the held-out score, of those the run has."""
     spectrum = section(results, "spectrum")
     found = [
-        _eigenvalue(name, section(spectrum, key)) for name, key in (("λ_min", "lambda_min"), ("λ_max", "lambda_max"))
+        _eigenvalue(name, section(spectrum, key))
+        for name, key in (("λ_min", "lambda_min"), ("λ_max", "lambda_max"))
     ]
     by_key = {str(s.get("key")): s for s in statements(results)}
     found += [
-        Number(short, plain(value_text(by_key[key])), plain(error_text(by_key[key])))
+        Number(short, plain(value_text(by_key[key])), _error(by_key[key]))
         for key, short in _WANTED.items()
         if key in by_key
     ]
@@ -49,7 +50,11 @@ def _eigenvalue(name: str, interval: Mapping[str, Any]) -> Number | None:
         return None
     ends = [interval.get(key) for key in ("value", "lower", "upper")]
     grade = str(interval.get("grade") or "no certificate")
-    return Number(name, format_value(*ends), plain(", ".join(p for p in (format_ends(*ends[1:]), grade) if p)))
+    return Number(
+        name,
+        format_value(*ends, ends=False),
+        plain(", ".join(p for p in (format_ends(*ends[1:]), grade) if p)),
+    )
 
 
 def _score(metrics: Mapping[str, Any]) -> Number | None:
@@ -61,3 +66,9 @@ def _score(metrics: Mapping[str, Any]) -> Number | None:
             told = f"[{100 * ends[0]:.2f}%, {100 * ends[1]:.2f}%], 95%"
         return Number("Held-out accuracy", f"{100 * accuracy:.2f}%", told)
     return None if error is None else Number("Held-out RMSE", f"{error:.4g}", "unit of the targets")
+
+
+def _error(statement: Mapping[str, Any]) -> str:
+    """Interval and grade; a bound on a risk also says whether it is vacuous."""
+    note = str(statement.get("note") or "") if statement.get("key") == "rademacher_bound" else ""
+    return plain("; ".join(part for part in (error_text(statement), note) if part))

@@ -1,8 +1,8 @@
 """The report of a run as one HTML file that needs nothing else and runs nothing.
 
-Figures are SVG images inside the page, once for light and once for dark screens; a content security policy forbids
-scripts and every request, so a report that somebody sends is safe to open. Every text from the results document
-passes Jinja's autoescape.
+Figures are SVG images inside the page, once for light and once for dark screens; a content security policy
+forbids scripts and every request, so a report that somebody sends is safe to open. Every text from the
+results document passes Jinja's autoescape.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 
@@ -77,7 +78,9 @@ def _picture(plot: Plot, results: Results) -> Picture | None:
     light, dark = plot.draw(results, LIGHT), plot.draw(results, DARK)
     if light is None or dark is None:
         return None
-    return Picture(plot.name, plot.title, plain(plot.caption(results)), _address(svg(light)), _address(svg(dark)))
+    return Picture(
+        plot.name, plot.title, plain(plot.caption(results)), _address(svg(light)), _address(svg(dark))
+    )
 
 
 def _address(document: str) -> str:

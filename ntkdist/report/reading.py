@@ -1,8 +1,8 @@
 """Reading the results document, which may be half finished or come from a store somebody sent.
 
-Nothing in it is trusted to be of the right type: what is not a number reads as ``None``, what is not a list of
-finite numbers as no series, and a section that is absent as an empty mapping. What is missing is then *said* by
-:func:`missing`, never guessed.
+Nothing in it is trusted to be of the right type: what is not a number reads as ``None``, what is not a list
+of finite numbers as no series, and a section that is absent as an empty mapping. What is missing is then
+*said* by :func:`missing`, never guessed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def missing(results: Results) -> list[str]:
         sentences.append(f"gram: {done:.0f} of {tiles:.0f} tiles are computed")
     if section(results, "solution").get("converged") is False:
         sentences.append("solution: the solver stopped before it reached its tolerance")
+    if results.get("complete") is False and not sentences:
+        sentences.append("run: it is not marked as complete")
     return sentences
 
 

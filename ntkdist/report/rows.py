@@ -13,7 +13,7 @@ from ntkdist.report.plain import plain
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: ``name``, ``value`` with unit, ``error`` (interval, grade), ``note`` (convention, reason)."""
+    """One quantity: ``value`` with unit, ``error`` (interval, grade), ``note`` (convention, reason)."""
 
     name: str
     value: str

@@ -1,6 +1,7 @@
 """Writing the report and its figures so that a reader never finds half a file.
 
-Each file is written beside its place under a temporary name, flushed to the disk, and renamed over the old one.
+Each file is written beside its place under a temporary name, flushed to the disk, and renamed over the old
+one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def write_report(results: Results, path: str | Path) -> Path:
 
 
 def write_figures(results: Results, folder: str | Path) -> list[Path]:
-    """Write PNG, SVG and CSV of each figure the run has data for; returns the files, in the order of the report."""
+    """Write PNG, SVG and CSV of each figure the run has data for; returns the files in order."""
     written = []
     for plot in FIGURES:
         figure = plot.draw(results, LIGHT)

@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import njit
 
-from ntkdist.kernels.duals.portable import PI, atan2, positive, sin_excess, sqrt
+from ntkdist.kernels.duals.portable import PI, atan2, sin_excess, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -22,8 +22,12 @@ def angles(q1: Any, q2: Any, d: Any, s: Any) -> Any:
     r1 = sqrt(q1)
     r2 = sqrt(q2)
     gap = (r1 - r2) * (r1 - r2)
-    near = sqrt(positive(d - gap))
-    far = sqrt(positive(s - gap))
+    # Of rows of different lengths, d − gap is known to some 1e-14 of gap only: below that they are collinear.
+    floor = gap / 2e13
+    near = d - gap
+    far = s - gap
+    near = sqrt(near) if near > floor else 0.0 * gap
+    far = sqrt(far) if far > floor else 0.0 * gap
     w = 2.0 * atan2(near, far) if d <= s else 2.0 * atan2(far, near)
     return r1 * r2, w
 

@@ -1,7 +1,7 @@
 """The figures of the report, one file each, all of one shape.
 
-``draw(results, theme) -> Figure | None`` (None where the run has not computed what it shows), ``caption(results)``
-and ``data(results)`` (the columns of its CSV).
+``draw(results, theme) -> Figure | None`` (None where the run has not computed what it shows),
+``caption(results)`` and ``data(results)`` (the columns of its CSV).
 """
 
 from __future__ import annotations

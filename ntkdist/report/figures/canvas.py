@@ -1,10 +1,10 @@
 """Blank figures and their encodings, without matplotlib's global state.
 
 A figure is built from :class:`matplotlib.figure.Figure` and an Agg canvas, never through pyplot, and under
-matplotlib's default settings whatever the user's own are: a ``text.usetex`` in somebody's matplotlibrc would run
-LaTeX over the names in the data. The settings are process-wide, so drawing and encoding hold a lock. Encodings are
-reproducible: no date, no random identifiers; text becomes outlines, so no font is needed and no name reaches the
-SVG as markup.
+matplotlib's default settings whatever the user's own are: a ``text.usetex`` in somebody's matplotlibrc would
+run LaTeX over the names in the data. The settings are process-wide, so drawing and encoding hold a lock.
+Encodings are reproducible: no date, no random identifiers; text becomes outlines, so no font is needed and no
+name reaches the SVG as markup.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def defaults() -> Iterator[None]:
     with _LOCK, warnings.catch_warnings():
         # A class name in a script the font lacks shows boxes in the figure; the page's text has it in full.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
-        settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT} | _OWN
+        settings: dict[Any, Any] = {
+            key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT
+        } | _OWN
         with mpl.rc_context(settings):
             yield
 

@@ -1,4 +1,4 @@
-"""The confusion matrix of the held-out rows: right answers in one colour, mistakes in another, on their own scale."""
+"""The confusion matrix of the held-out rows: right answers in one colour, mistakes in another."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def caption(results: Results) -> str:
     count = number(predictions.get("n_test"))
     rows = "" if count is None else f" of the {count:,.0f} held-out rows"
     return (
-        f"Confusion matrix{rows}: number of rows of each true class (vertical) given each class (horizontal). Right "
-        "answers are shaded by their share of the class, mistakes in a second colour relative to the most frequent "
-        f"mistake.{told + '.' if told else ''}"
+        f"Confusion matrix{rows}: number of rows of each true class (vertical) given each class "
+        "(horizontal). Right answers are shaded by their share of the class, mistakes in a second colour "
+        f"relative to the most frequent mistake.{told + '.' if told else ''}"
     )
 
 

@@ -29,11 +29,11 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
             axes.axhline(tolerance, color=theme.second, linestyle="--", linewidth=1.2)
             axes.annotate(
                 f"tolerance {tolerance:.0e}",
-                (1.0, tolerance),
+                (0.0, tolerance),
                 xycoords=("axes fraction", "data"),
-                xytext=(0, 4),
+                xytext=(4, 4),
                 textcoords="offset points",
-                ha="right",
+                ha="left",
                 color=theme.second,
                 fontsize=9,
             )

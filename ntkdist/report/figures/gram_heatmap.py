@@ -1,4 +1,4 @@
-"""A sample of the Gram matrix as a heat map, rows sorted by class or target, so that its blocks can be seen."""
+"""A sample of the Gram matrix as a heat map, rows sorted by class or target, so that blocks show."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def caption(results: Results) -> str:
     shown = len(items(sample.get("values")))
     which = {"ntk": "NTK Θ", "nngp": "NNGP Σ"}.get(str(section(results, "kernel").get("which")), "kernel")
     return (
-        f"Gram matrix ({which}) of a random sample of {shown} training rows, sorted {sample.get('order') or 'by target'}; "
-        "the colour bar gives the kernel value. Bright diagonal blocks are groups of rows the kernel holds alike."
+        f"Gram matrix ({which}) of a random sample of {shown} training rows, sorted "
+        f"{sample.get('order') or 'by target'}; the colour bar gives the kernel value. Bright "
+        "diagonal blocks are groups of rows the kernel holds alike."
     )
 
 

@@ -1,4 +1,4 @@
-"""The kernel as a function of the angle between two rows of unit norm, f(cos θ), NTK and NNGP side by side."""
+"""The kernel as a function of the angle between two rows of unit norm, f(cos θ): NTK and NNGP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CURVES = (("ntk", r"NTK $\Theta$", "first"), ("nngp", r"NNGP $\Sigma$", "second
 
 
 def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
-    """Both kernels against cos θ, labelled at their right ends; None if no curve is known."""
+    """Both kernels against cos θ, labelled on their curves; None if no curve is known."""
     columns = _columns(results)
     if len(columns) < 2:
         return None
@@ -25,18 +25,20 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
         axes = figure.add_subplot()
         dress(axes, theme, x=r"$\cos\theta$ between two rows of unit norm", y="kernel value")
         cosine = columns["cos"]
+        at = int(np.argmin(np.abs(cosine - 0.5)))
+        upper = max((name for name in columns if name != "cos"), key=lambda name: columns[name][at])
         for name, label, ink in _CURVES:
             if name not in columns:
                 continue
             colour = getattr(theme, ink)
             axes.plot(cosine, columns[name], color=colour, linewidth=1.8)
-            at = int(np.argmin(np.abs(cosine - 0.35)))
             axes.annotate(
                 label,
                 (cosine[at], columns[name][at]),
-                xytext=(-4, 7),
+                xytext=(-6, 6) if name == upper else (6, -6),
                 textcoords="offset points",
-                ha="right",
+                ha="right" if name == upper else "left",
+                va="bottom" if name == upper else "top",
                 color=colour,
             )
         axes.set_xlim(-1, 1)
@@ -47,8 +49,8 @@ def caption(results: Results) -> str:
     """Which kernel, and what is drawn."""
     kernel = section(results, "kernel").get("description") or "not described"
     return (
-        "Kernel value of two rows of unit norm as a function of the cosine of their angle: NTK Θ, which governs "
-        f"training, and NNGP Σ, the prior at initialisation. Kernel: {kernel}."
+        "Kernel value of two rows of unit norm as a function of the cosine of their angle: NTK Θ, which "
+        f"governs training, and NNGP Σ, the prior at initialisation. Kernel: {kernel}."
     )
 
 

@@ -1,7 +1,7 @@
-"""The spectrum of the Gram matrix: known eigenvalues, their density, and the certified intervals of both ends.
+"""The spectrum of the Gram matrix: known eigenvalues, their density, the certified intervals of both ends.
 
-The ends are known to many digits, so their intervals are invisible on the axis of the spectrum. Two strips below
-magnify them: each shows [lower, upper] around the value, in units of the interval's own width.
+The ends are known to many digits, so their intervals are invisible on the axis of the spectrum. Two strips
+below magnify them: each shows [lower, upper] around the value, in units of the interval's own width.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ntkdist.report.figures.canvas import blank, defaults, dress
 from ntkdist.report.figures.theme import LIGHT, Theme
 from ntkdist.report.reading import Results, number, section, series
-from ntkdist.report.value import format_value
+from ntkdist.report.value import format_value, significant
 
 _ENDS = (("lambda_min", r"$\lambda_{\min}$", "λ_min"), ("lambda_max", r"$\lambda_{\max}$", "λ_max"))
 
@@ -29,8 +29,8 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
     if any(value is None for value, _, _ in ends):
         return None
     with defaults():
-        figure = blank(height=3.5)
-        grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1.0), hspace=0.12)
+        figure = blank(height=3.4)
+        grid = figure.add_gridspec(2, 2, height_ratios=(3.2, 1.0))
         _overview(figure.add_subplot(grid[0, :]), spectrum, theme)
         for column, (key, label, _) in enumerate(_ENDS):
             colour = theme.second if key == "lambda_min" else theme.third
@@ -54,8 +54,8 @@ def caption(results: Results) -> str:
     known = len(series(spectrum.get("lowest"))) + len(series(spectrum.get("highest")))
     marks = f" Ticks mark the {known} eigenvalues computed individually." if known else ""
     return (
-        f"Spectrum{size}, logarithmic axis.{marks}{curve} Below, the certified interval of each end, magnified: "
-        f"offset from the value. {parts[0]}. {parts[1]}."
+        f"Spectrum{size}, logarithmic axis.{marks}{curve} Below, the certified interval of each end, "
+        f"magnified: offset from the value. {parts[0]}. {parts[1]}."
     )
 
 
@@ -100,13 +100,15 @@ def _overview(axes: Axes, spectrum: Mapping[str, Any], theme: Theme) -> None:
     axes.spines["left"].set_visible(False)
     if len(x) and len(x) == len(p):
         _density(axes, x, p, series(density.get("error")), theme)
-    axes.vlines(positive if logarithmic else known[np.isfinite(known)], 0, 0.16, color=theme.first, linewidth=1.0)
+    axes.vlines(
+        positive if logarithmic else known[np.isfinite(known)], 0, 0.16, color=theme.first, linewidth=1.0
+    )
     for (key, label, _), value in zip(_ENDS, (low, high), strict=True):
         colour = theme.second if key == "lambda_min" else theme.third
         axes.vlines([value], 0, 0.78, color=colour, linewidth=1.8)
         left = key == "lambda_min"
         axes.annotate(
-            f"{label} = {value:.4g}",
+            f"{label} = {significant(value, 5)}",
             (value, 0.86),
             xytext=(-4 if left else 4, 0),
             textcoords="offset points",
@@ -139,7 +141,7 @@ def _strip(
     dress(axes, theme, grid=None)
     axes.spines["left"].set_visible(False)
     axes.set_yticks([])
-    axes.set_ylim(-1, 1.4)
+    axes.set_ylim(-1, 1)
     low, high = (None if end is None else end - value for end in (lower, upper))
     known = [abs(offset) for offset in (low, high) if offset is not None]
     reach = max(known, default=0.0)
@@ -155,7 +157,9 @@ def _strip(
     right = (reach * 1.3 if high is None else high) * scale
     axes.plot([left, right], [0, 0], color=colour, linewidth=1.8)
     for end, x in ((low, left), (high, right)):
-        axes.plot([x], [0], marker="|" if end is not None else ("<" if x < 0 else ">"), markersize=12, color=colour)
+        axes.plot(
+            [x], [0], marker="|" if end is not None else ("<" if x < 0 else ">"), markersize=12, color=colour
+        )
     pad = 0.12 * (right - left)
     axes.set_xlim(min(left, 0) - pad, max(right, 0) + pad)
-    axes.set_xlabel(rf"{label}: offset from value, $\times 10^{{{power}}}$", color=theme.ink, fontsize=9)
+    axes.set_xlabel(rf"interval of {label}: offset, $\times 10^{{{power}}}$", color=theme.ink, fontsize=9)

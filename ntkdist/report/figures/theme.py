@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours as hex strings: ``ink`` for text, ``muted`` for axes, ``grid``; ``first`` … ``third`` for data."""
+    """Colours as hex strings: ``ink`` for text, ``muted`` for axes, ``first`` … ``third`` for data."""
 
     name: str
     ink: str

@@ -1,4 +1,4 @@
-"""The training loss of the infinitely wide network against gradient-flow time, beside its convergence envelope.
+"""The training loss of the infinitely wide network against gradient-flow time, beside its envelope.
 
 Jacot, Gabriel & Hongler 2018; Du et al. 2019: e^{−2λ_max t} L(0) ≤ L(t) ≤ e^{−2λ_min t} L(0). Where the exact
 curve was not computed, the two envelopes alone are drawn: the loss lies between them.
@@ -34,20 +34,22 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
         dress(axes, theme, x="gradient-flow time $t$", y="training loss $L(t)$", grid="both")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        _line(axes, times, envelope, theme.second, "--", r"$e^{-2\lambda_{\min}t}L(0)$", above=True)
+        _line(axes, times, envelope, theme.second, "--", r"envelope $e^{-2\lambda_{\min}t}L(0)$", level=0.98)
         if "loss" in columns:
             lower, upper = columns["lower"], columns["upper"]
             shown = np.isfinite(lower) & np.isfinite(upper) & (lower > 0)
             axes.fill_between(times, lower, upper, where=shown, color=theme.first, alpha=0.25, linewidth=0)
-            _line(axes, times, columns["loss"], theme.first, "-", "$L(t)$", above=False)
+            _line(axes, times, columns["loss"], theme.first, "-", "$L(t)$", level=0.3)
         else:
             fastest = columns["fastest"]
-            axes.fill_between(times, np.maximum(fastest, 1e-300), envelope, color=theme.first, alpha=0.12, linewidth=0)
-            _line(axes, times, fastest, theme.third, "--", r"$e^{-2\lambda_{\max}t}L(0)$", above=False)
+            axes.fill_between(
+                times, np.maximum(fastest, 1e-300), envelope, color=theme.first, alpha=0.12, linewidth=0
+            )
+            _line(axes, times, fastest, theme.third, "--", r"$e^{-2\lambda_{\max}t}L(0)$", level=0.01)
         every = np.concatenate([c for name, c in columns.items() if name != "time"])
         top = float(np.nanmax(every))
         low = float(np.nanmin(every[every > top * _FLOOR]))
-        axes.set_ylim(low / 2, top * 2.5)
+        axes.set_ylim(low / 2, top * 8)
         axes.set_xlim(float(times.min()), float(times.max()))
         return figure
 
@@ -59,15 +61,15 @@ def caption(results: Results) -> str:
     if _curve(results):
         convention = curve.get("convention") or "gradient flow on L = ½ Σ (f − y)², f(0) = 0"
         return (
-            "Training loss of the infinitely wide network on the training rows, both axes logarithmic: exact curve "
-            "(band: lower and upper bound) and the envelope e^{−2λ_min t} L(0) of the convergence theorem, with the "
-            f"lower end of λ_min. Convention: {convention}."
+            "Training loss of the infinitely wide network on the training rows, both axes logarithmic: exact "
+            "curve (band: lower and upper bound) and the envelope e^{−2λ_min t} L(0) of the convergence "
+            f"theorem, with the lower end of λ_min. Convention: {convention}."
         )
     return (
         "Where the training loss of the infinitely wide network lies, both axes logarithmic: above "
-        "e^{−2λ_max t} L(0) and below e^{−2λ_min t} L(0) (shaded), with the outer ends of both certified intervals. "
-        "The exact curve was not computed in this run. Convention: gradient flow on L = ½ Σ (f − y)² summed over "
-        "rows and outputs, f(0) = 0."
+        "e^{−2λ_max t} L(0) and below e^{−2λ_min t} L(0) (shaded), with the outer ends of both certified "
+        "intervals. The exact curve was not computed in this run. Convention: gradient flow on "
+        "L = ½ Σ (f − y)² summed over rows and outputs, f(0) = 0."
     )
 
 
@@ -83,7 +85,8 @@ def _columns(results: Results) -> dict[str, NDArray[np.float64]]:
 def _curve(results: Results) -> dict[str, NDArray[np.float64]]:
     curve = section(section(results, "theory"), "curve")
     columns = {
-        name: series(curve.get(key)) for name, key in (("time", "times"), ("loss", "loss"), ("envelope", "envelope"))
+        name: series(curve.get(key))
+        for name, key in (("time", "times"), ("loss", "loss"), ("envelope", "envelope"))
     }
     times = columns["time"]
     for end in ("lower", "upper"):
@@ -121,21 +124,22 @@ def _line(
     style: str,
     label: str,
     *,
-    above: bool,
+    level: float,
 ) -> None:
-    """A curve labelled where it has fallen to about a third of its height."""
+    """A curve, labelled where it has fallen to ``level`` of its height: above a plateau, else beside."""
     shown = np.isfinite(y) & (y > 0)
     axes.plot(x[shown], y[shown], color=colour, linestyle=style, linewidth=1.8)
     if not shown.any():
         return
-    at = int(np.argmin(np.abs(np.log(y[shown] / (y[shown].max() * 0.3)))))
+    at = int(np.argmin(np.abs(np.log(y[shown] / (y[shown].max() * level)))))
+    plateau = level > 0.9
     axes.annotate(
         label,
         (x[shown][at], y[shown][at]),
-        xytext=(6, 4) if above else (-6, -4),
+        xytext=(0, 5) if plateau else (-6, -4),
         textcoords="offset points",
-        ha="left" if above else "right",
-        va="bottom" if above else "top",
+        ha="right",
+        va="bottom" if plateau else "top",
         color=colour,
         fontsize=10,
     )

@@ -20,10 +20,9 @@ def spectrum_rows(results: Results) -> tuple[Row, ...]:
     rows = [_eigenvalue("λ_min", low), _eigenvalue("λ_max", high)]
     bottom, top = number(low.get("value")), number(high.get("value"))
     if section(results, "theory").get("statements") is None and bottom and top is not None:
-        a, b, c, d = (number(i.get(k)) for i in (low, high) for k in ("lower", "upper"))
-        lower = None if b is None or c is None or b <= 0 else c / b
-        upper = None if a is None or d is None or a <= 0 else d / a
-        rows.append(row("λ_max/λ_min", format_value(top / bottom, lower, upper), format_ends(lower, upper)))
+        lower, upper = _quotient(high, low)
+        shown = format_value(top / bottom, lower, upper, ends=False)
+        rows.append(row("λ_max/λ_min", shown, format_ends(lower, upper)))
     note = ", ".join(
         part
         for part in (
@@ -40,4 +39,13 @@ def _eigenvalue(name: str, interval: Mapping[str, Any]) -> Row:
     ends = [interval.get(key) for key in ("value", "lower", "upper")]
     grade = str(interval.get("grade") or "no certificate")
     error = ", ".join(part for part in (format_ends(*ends[1:]), grade) if part)
-    return row(name, format_value(*ends), error, interval.get("reason") or "")
+    return row(name, format_value(*ends, ends=False), error, interval.get("reason") or "")
+
+
+def _quotient(high: Mapping[str, Any], low: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The ends of λ_max/λ_min; None where λ_min is not separated from zero."""
+    a, b = number(low.get("lower")), number(low.get("upper"))
+    c, d = number(high.get("lower")), number(high.get("upper"))
+    lower = None if b is None or c is None or b <= 0 else c / b
+    upper = None if a is None or d is None or a <= 0 else d / a
+    return lower, upper

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ntkdist.report.reading import Results, items, section
+from ntkdist.report.reading import Results, items, number, section
 from ntkdist.report.rows import Row, row
 from ntkdist.report.value import format_ends, format_value
 
@@ -40,14 +40,16 @@ def with_unit(text: str, unit: object) -> str:
 
 
 def value_text(statement: Mapping[str, Any]) -> str:
-    """Value with the digits its interval supports, and unit."""
-    ends = (statement.get(key) for key in ("value", "lower", "upper"))
-    return with_unit(format_value(*ends), statement.get("unit"))
+    """Value with the digits its interval supports, and unit; an unresolved value has no unit."""
+    ends = [statement.get(key) for key in ("value", "lower", "upper")]
+    return with_unit(format_value(*ends, ends=False), None if ends[0] is None else statement.get("unit"))
 
 
 def error_text(statement: Mapping[str, Any]) -> str:
-    """Interval and grade."""
+    """Interval and grade; nothing where there is no number to grade."""
     ends = format_ends(statement.get("lower"), statement.get("upper"))
+    if not ends and number(statement.get("value")) is None:
+        return ""
     return ", ".join(part for part in (ends, str(statement.get("grade") or "no certificate")) if part)
 
 
@@ -63,7 +65,9 @@ def premises_text(statement: Mapping[str, Any]) -> str:
 def _statement(statement: Mapping[str, Any], letters: Mapping[str, str]) -> Row:
     convention = str(statement.get("convention") or "")
     told = f"convention {letters[convention]}" if convention in letters else convention
-    note = "; ".join(part for part in (str(statement.get("note") or ""), premises_text(statement), told) if part)
+    note = "; ".join(
+        part for part in (str(statement.get("note") or ""), premises_text(statement), told) if part
+    )
     name = statement.get("name") or statement.get("key") or "unnamed"
     return row(name, value_text(statement), error_text(statement), note)
 

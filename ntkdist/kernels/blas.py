@@ -1,0 +1,46 @@
+"""One BLAS thread while tiles are computed.
+
+OpenBLAS splits a product by its thread count, and the pieces round differently: the same tile would get other bits on
+another machine.  So tiles are shared out by row panels instead, and BLAS is held at one thread while any tile is in
+progress in the process (the setting is global; the last tile to finish gives back what was set before).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _Held:
+    """How many tiles hold BLAS at one thread, and what to restore."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+        self.controller: Any = None
+        self.limit: Any = None
+
+
+_HELD = _Held()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS at one thread; safe to enter from several threads at once."""
+    with _HELD.lock:
+        if _HELD.count == 0:
+            if _HELD.controller is None:
+                _HELD.controller = ThreadpoolController()
+            _HELD.limit = _HELD.controller.limit(limits=1, user_api="blas")
+        _HELD.count += 1
+    try:
+        yield
+    finally:
+        with _HELD.lock:
+            _HELD.count -= 1
+            if _HELD.count == 0:
+                _HELD.limit.restore_original_limits()

@@ -1,0 +1,109 @@
+"""The fused pass of the collapse: √, one polynomial, two scales, in place on a panel that is in the cache.
+
+Entries with 1 − |ρ| below ``close`` are set aside first and redone from row differences; rows that are equal get the
+diagonal value itself.  Runs without negative correlations take the loop without selects.
+Cost: one square root and ``degree`` multiply-adds an entry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ntkdist.kernels.collapse_source import python_source
+from ntkdist.kernels.recursion import gap
+
+CHUNK = 1024
+BLOCK = 64
+
+
+def compile_span(degree: int, signed: bool) -> Any:
+    """Compile the generated inner loop; contraction to fused multiply-adds is the only liberty it takes."""
+    scope: dict[str, Any] = {"sqrt": math.sqrt}
+    exec(python_source(degree, signed), scope)  # noqa: S102 - the text is generated here from a number
+    return njit(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})(scope["span"])
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def survey(row: Any, close: Any, one: Any) -> Any:
+    """Return how many correlations are within ``close`` of ±1, and how many are negative."""
+    count = 0
+    negative = 0
+    for j in range(row.size):
+        count += one - abs(row[j]) < close
+        negative += row[j] < 0
+    return count, negative
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def redo(
+    row: Any, close: Any, one: Any, i: int, left: int, x: Any, z: Any, near: Any, far: Any,
+    own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, spots: Any, fixed: Any
+) -> int:  # fmt: skip
+    """Compute the entries within ``close`` of ±1 from row differences into ``fixed``, their places into ``spots``."""
+    found = 0
+    for start in range(0, row.size, BLOCK):
+        block = row[start : min(start + BLOCK, row.size)]
+        # A vectorised count first: most blocks hold no close pair, and the scalar loop is ten times slower.
+        count, _negative = survey(block, close, one)
+        if count == 0:
+            continue
+        for j in range(start, start + block.size):
+            if one - abs(row[j]) < close:
+                side = 1.0 if row[j] > 0 else -1.0
+                width = gap(x[i], z[left + j], side)
+                spots[found] = j
+                if width == 0.0 and side > 0.0 and lengths1[i] == lengths2[left + j]:
+                    fixed[found] = diagonal[i]
+                else:
+                    t = 2.0 * np.sqrt(width / 2.0) - 1.0
+                    value = 0.0
+                    for k in range(near.size - 1, -1, -1):
+                        value = value * t + (near[k] if side > 0.0 else far[k])
+                    fixed[found] = value * (float(own[i]) * float(other[left + j]))
+                found += 1
+    return found
+
+
+@lru_cache(maxsize=8)
+def collapse_pass(degree: int) -> Callable[..., None]:
+    """Return the compiled pass for polynomials of ``degree``."""
+    positive_span = compile_span(degree, False)
+    signed_span = compile_span(degree, True)
+
+    @njit(nogil=True, error_model="numpy")
+    def run(
+        out: Any, width: int, first: int, mirrored: bool, close: Any, x: Any, z: Any, near: Any, far: Any, near64: Any,
+        far64: Any, own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, one: Any
+    ) -> None:  # fmt: skip
+        spots = np.empty(CHUNK, np.int64)
+        fixed = np.empty(CHUNK, np.float64)
+        for a in range(out.shape[0]):
+            i = first + a
+            columns = i if mirrored else width
+            for left in range(0, columns, CHUNK):
+                stop = min(left + CHUNK, columns)
+                row = out[a, left:stop]
+                count, negative = survey(row, close, one)
+                found = 0
+                if count > 0:
+                    found = redo(
+                        row, close, one, i, left, x, z, near64, far64, own, other, lengths1, lengths2, diagonal,
+                        spots, fixed,
+                    )  # fmt: skip
+                if negative == 0:
+                    positive_span(row, near, far, own[i], other[left:stop], one)
+                else:
+                    signed_span(row, near, far, own[i], other[left:stop], one)
+                for j in range(found):
+                    row[spots[j]] = fixed[j]
+            if mirrored:
+                out[a, i] = diagonal[i]
+
+    compiled: Callable[..., None] = run
+    return compiled
