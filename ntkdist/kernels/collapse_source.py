@@ -25,9 +25,7 @@ def python_source(degree: int, signed: bool) -> str:
     """Return ``span(row, near, far, own, other, one)``; without ``signed`` every correlation must be ≥ 0."""
     near = ", ".join(f"n{k}" for k in range(degree + 1))
     far = ", ".join(f"f{k}" for k in range(degree + 1))
-    body = horner_lines(
-        degree, lambda k: f"(n{k} if c >= 0 else f{k})" if signed else f"n{k}", "v = {v} * {t} + {a}"
-    )
+    body = horner_lines(degree, lambda k: f"(n{k} if c >= 0 else f{k})" if signed else f"n{k}", "v = {v} * {t} + {a}")
     lines = [
         "def span(row, near, far, own, other, one):",
         f"    {near}, = near",

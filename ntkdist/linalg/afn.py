@@ -29,9 +29,7 @@ _JITTER = 1e-12
 class FactorisedNystrom:
     """P with P⁻¹ from landmarks (exact) and a sparse inverse factor G of their Schur complement."""
 
-    def __init__(
-        self, op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, seed: int = 0
-    ) -> None:
+    def __init__(self, op: Operator, low_rank: LowRankPreconditioner, *, neighbours: int = 32, seed: int = 0) -> None:
         self._op, self._neighbours, self._seed = op, neighbours, seed
         self._pivots = low_rank.pivots
         self._ridge = 0.0

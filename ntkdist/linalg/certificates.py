@@ -72,10 +72,7 @@ def _fits(op: Operator) -> bool:
 def _why_weaker(op: Operator, grade: str) -> str:
     if grade == "rigorous":
         n = op.shape[0]
-        return (
-            f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a "
-            f"dense factorization and was not possible; "
-        )
+        return f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
     return ""
 
 
@@ -92,9 +89,7 @@ def _residual_min(pair: Eigenpair, slack: float, why: str) -> Interval:
         f"{pair.residual_norm:.2g} of the value, and λ_min is not "
         "above the upper end; the lower end is not proved to bound λ_min itself"
     )
-    return Interval(
-        pair.value, pair.value - pair.residual_norm - slack, pair.value + slack, "residual", reason
-    )
+    return Interval(pair.value, pair.value - pair.residual_norm - slack, pair.value + slack, "residual", reason)
 
 
 def _residual_max(pair: Eigenpair, slack: float, trace: float, why: str) -> Interval:
@@ -103,9 +98,7 @@ def _residual_max(pair: Eigenpair, slack: float, trace: float, why: str) -> Inte
         f"some eigenvalue lies within the residual norm "
         f"{pair.residual_norm:.2g}; proved upper bound: the trace, {trace:.6g}"
     )
-    return Interval(
-        pair.value, pair.value - slack, pair.value + pair.residual_norm + slack, "residual", reason
-    )
+    return Interval(pair.value, pair.value - slack, pair.value + pair.residual_norm + slack, "residual", reason)
 
 
 def _probabilistic_min(
@@ -114,10 +107,7 @@ def _probabilistic_min(
     bound = probabilistic_lower_bound(op, preconditioner)
     if bound <= 0:
         return _residual_min(pair, slack, "the probabilistic bound is not positive after its passes; ")
-    reason = (
-        f"lower end by random-start Krylov space, failure probability "
-        f"{FAILURE:g}; upper end Rayleigh quotient"
-    )
+    reason = f"lower end by random-start Krylov space, failure probability {FAILURE:g}; upper end Rayleigh quotient"
     lower = min(bound - error_norm, pair.value)
     return Interval(pair.value, lower, pair.value + slack, "probabilistic", reason)
 
@@ -146,9 +136,7 @@ def _rigorous_min(op: Operator, pair: Eigenpair, slack: float, error_norm: float
             # The breakdown hands us a vector with a smaller Rayleigh quotient: start again from it.
             theta = min(theta, _quotient(op, attempt.witness))
         margin *= 10
-    return _residual_min(
-        pair, slack, f"no Cholesky factorization of K − σI completed in {_ATTEMPTS} attempts; "
-    )
+    return _residual_min(pair, slack, f"no Cholesky factorization of K − σI completed in {_ATTEMPTS} attempts; ")
 
 
 def _quotient(op: Operator, v: Array) -> float:

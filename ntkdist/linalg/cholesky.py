@@ -28,8 +28,7 @@ def cholesky_solve(op: Operator, b: Array, *, ridge: float = 0.0, rtol: float = 
     factor, info = dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
     if info != 0:
         reason = (
-            f"the Cholesky factorization broke down at row {info - 1}: "
-            f"the matrix is singular or indefinite in float64"
+            f"the Cholesky factorization broke down at row {info - 1}: the matrix is singular or indefinite in float64"
         )
         return Solve(np.full_like(target, np.nan), np.full(len(norms), np.inf), 0, False, reason)
     x = np.zeros_like(target)

@@ -68,8 +68,7 @@ class LanczosSpace:
         values, _ = self.ritz()
         if self.steps and lambda_lower > values[0]:
             raise InputError(
-                f"lambda_lower = {lambda_lower:g} lies above the Ritz value "
-                f"{values[0]:g}, so it cannot bound λ_min."
+                f"lambda_lower = {lambda_lower:g} lies above the Ritz value {values[0]:g}, so it cannot bound λ_min."
             )
         lower = self.gauss(f)
         upper = self.radau(f, lambda_lower)

@@ -73,9 +73,7 @@ def lambda_min(
             kw = op.matmat(w)
             passes += 1
             x, kx, p, kp = _rayleigh_ritz(x, kx, w, kw, p, kp)
-    reason = (
-        f"Rayleigh quotient steady to {rtol:g} relative" if converged else f"stopped after {passes} passes"
-    )
+    reason = f"Rayleigh quotient steady to {rtol:g} relative" if converged else f"stopped after {passes} passes"
     return _measured(op, x[:, 0], passes, converged, reason)
 
 

@@ -35,8 +35,7 @@ def choose_method(op: Operator, *, outputs: int, rtol: float = 1e-8) -> Choice:
     direct = n**3 / 3
     iterative = 6.0 * n * rank**2 + _SLOWER * passes * (2.0 * n * n * outputs + 4.0 * n * rank * outputs)
     words = (
-        f"predicted {direct:.2g} flops for Cholesky, {iterative:.2g} (weighted) for about {passes} passes "
-        "of block CG"
+        f"predicted {direct:.2g} flops for Cholesky, {iterative:.2g} (weighted) for about {passes} passes of block CG"
     )
     if n > LARGEST_DENSE or 8 * n * n > 0.5 * psutil.virtual_memory().available:
         return Choice("cg", f"a dense factorization of {n} rows does not fit; {words}")

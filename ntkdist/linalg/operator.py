@@ -53,7 +53,7 @@ class DenseOperator:
 
     def columns(self, idx: Array) -> Array:
         """Columns of K in float64."""
-        return np.asarray(self.array[:, np.asarray(idx)], dtype=np.float64)
+        return self.array[:, np.asarray(idx)].astype(np.float64)
 
     def block(self, rows: Array, cols: Array) -> Array:
         """A submatrix of K in float64."""

@@ -40,9 +40,7 @@ def probabilistic_lower_bound(
         return np.asarray(factor @ (factor.T @ v) + mu * v)
 
     with threadpool_limits(1):
-        start = factor @ rng.standard_normal((factor.shape[1], block)) + math.sqrt(mu) * rng.standard_normal(
-            (n, block)
-        )
+        start = factor @ rng.standard_normal((factor.shape[1], block)) + math.sqrt(mu) * rng.standard_normal((n, block))
         new = _metric_orthonormal(preconditioner.apply(start), np.empty((n, 0)), metric)
         basis, image = np.empty((n, 0)), np.empty((n, 0))
         for _ in range(steps):

@@ -42,9 +42,7 @@ def solve_ridges(
         if span.shape[1]:
             small = span.T @ image + ridge * np.eye(span.shape[1])
             start = span @ np.linalg.lstsq((small + small.T) / 2, span.T @ b, rcond=1e-13)[0]
-        solve = block_cg(
-            op, b, preconditioner=preconditioner, ridge=ridge, rtol=rtol, max_passes=max_passes, x0=start
-        )
+        solve = block_cg(op, b, preconditioner=preconditioner, ridge=ridge, rtol=rtol, max_passes=max_passes, x0=start)
         found[at] = solve
         fresh = orthonormal(solve.x, span) if solve.x.any() else span[:, :0]
         if fresh.shape[1]:

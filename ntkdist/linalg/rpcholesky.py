@@ -80,9 +80,7 @@ def rpcholesky(op: Operator, rank: int, *, seed: int = 0) -> LowRankPrecondition
         pivots += [int(p) for p in chosen]
     left = residual[residual > tolerance]
     mu = float(left.mean()) if len(left) else max(tolerance, np.finfo(np.float64).tiny)
-    return LowRankPreconditioner(
-        np.ascontiguousarray(factor[:, : len(pivots)]), mu, np.array(pivots, dtype=np.intp)
-    )
+    return LowRankPreconditioner(np.ascontiguousarray(factor[:, : len(pivots)]), mu, np.array(pivots, dtype=np.intp))
 
 
 def _accept(local: Array, proposed: Array, rng: np.random.Generator) -> tuple[list[int], Array]:

@@ -29,9 +29,7 @@ class Deduplicated:
         for group in groups:
             rows = np.asarray(group, dtype=np.intp)
             if rows.size and (rows.min() < 0 or rows.max() >= n):
-                raise InputError(
-                    f"a group of duplicates names row {rows.max()}, but the matrix has {n} rows."
-                )
+                raise InputError(f"a group of duplicates names row {rows.max()}, but the matrix has {n} rows.")
             keep[np.sort(rows)[1:]] = False
         self.rows = np.flatnonzero(keep)
         self._op = op

@@ -44,9 +44,7 @@ class SpectralSample:
     def logdet(self, ridge: float = 0.0) -> Estimate:
         """log det(K + ridge·I); raises Unresolvable where a Ritz value is not positive."""
         if min(float(x.min()) for x in self.nodes) + ridge <= 0:
-            raise Unresolvable(
-                "log det: K + ridge·I is not positive definite to working precision; add a ridge."
-            )
+            raise Unresolvable("log det: K + ridge·I is not positive definite to working precision; add a ridge.")
         return self.trace(lambda x: np.log(x + ridge))
 
     def effective_dimension(self, ridge: float) -> Estimate:
@@ -57,9 +55,7 @@ class SpectralSample:
 
     def density(self, edges: Array) -> tuple[Array, Array]:
         """Eigenvalues between consecutive ``edges`` (m+1,): counts (m,) and their standard errors (m,)."""
-        each = np.array(
-            [np.histogram(x, edges, weights=w)[0] for x, w in zip(self.nodes, self.weights, strict=True)]
-        )
+        each = np.array([np.histogram(x, edges, weights=w)[0] for x, w in zip(self.nodes, self.weights, strict=True)])
         return each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each))
 
 

@@ -93,8 +93,7 @@ def tiled_cholesky(
         if info != 0 or not np.isfinite(np.diagonal(factor)).all():
             row = tiling.rows(k).start + max(info - 1, 0)
             raise Unresolvable(
-                f"Cholesky broke down at row {row}: the matrix is singular or "
-                f"indefinite in float64; add a ridge."
+                f"Cholesky broke down at row {row}: the matrix is singular or indefinite in float64; add a ridge."
             )
         kept[k, k] = factor
 

@@ -46,9 +46,7 @@ def compare_html(list_of_results: Sequence[Results]) -> str:
         }
         for results in list_of_results
     ]
-    return (
-        environment().get_template("compare.html").render(csp=CSP, runs=runs, blocks=_blocks(list_of_results))
-    )
+    return environment().get_template("compare.html").render(csp=CSP, runs=runs, blocks=_blocks(list_of_results))
 
 
 def _blocks(documents: Sequence[Results]) -> list[Block]:

@@ -32,8 +32,7 @@ def headline(results: Results) -> tuple[Number, ...]:
     """λ_min, λ_max, the best known statements and the held-out score, of those the run has."""
     spectrum = section(results, "spectrum")
     found = [
-        _eigenvalue(name, section(spectrum, key))
-        for name, key in (("λ_min", "lambda_min"), ("λ_max", "lambda_max"))
+        _eigenvalue(name, section(spectrum, key)) for name, key in (("λ_min", "lambda_min"), ("λ_max", "lambda_max"))
     ]
     by_key = {str(s.get("key")): s for s in statements(results)}
     found += [

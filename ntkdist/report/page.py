@@ -78,9 +78,7 @@ def _picture(plot: Plot, results: Results) -> Picture | None:
     light, dark = plot.draw(results, LIGHT), plot.draw(results, DARK)
     if light is None or dark is None:
         return None
-    return Picture(
-        plot.name, plot.title, plain(plot.caption(results)), _address(svg(light)), _address(svg(dark))
-    )
+    return Picture(plot.name, plot.title, plain(plot.caption(results)), _address(svg(light)), _address(svg(dark)))
 
 
 def _address(document: str) -> str:

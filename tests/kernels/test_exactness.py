@@ -22,9 +22,7 @@ def relu_dual(q1, q2, c):
 
 def erf_dual(q1, q2, c):
     norm = (1 + 2 * q1) * (1 + 2 * q2)
-    return 2 / mpmath.pi * mpmath.asin(2 * c / mpmath.sqrt(norm)), 4 / mpmath.pi / mpmath.sqrt(
-        norm - 4 * c * c
-    )
+    return 2 / mpmath.pi * mpmath.asin(2 * c / mpmath.sqrt(norm)), 4 / mpmath.pi / mpmath.sqrt(norm - 4 * c * c)
 
 
 DUALS = {"relu": relu_dual, "erf": erf_dual}
@@ -135,12 +133,12 @@ def test_image_distances_are_those_of_the_dual(name):
             par = np.array([*phi.par, 0.0])
             exact = mp_twin(dual)
             f, fdot, _, _ = exact(phi.op, q1 * p / p, q2 * p / p, c, d, s, par, 0, row1, row2, 0)
-            own1 = exact(
-                phi.op, q1 * p / p, q1 * p / p, mpmath.mpf(q1), 0 * p, 4 * q1 * p / p, par, 0, row1, row1, 0
-            )[0]
-            own2 = exact(
-                phi.op, q2 * p / p, q2 * p / p, mpmath.mpf(q2), 0 * p, 4 * q2 * p / p, par, 0, row2, row2, 0
-            )[0]
+            own1 = exact(phi.op, q1 * p / p, q1 * p / p, mpmath.mpf(q1), 0 * p, 4 * q1 * p / p, par, 0, row1, row1, 0)[
+                0
+            ]
+            own2 = exact(phi.op, q2 * p / p, q2 * p / p, mpmath.mpf(q2), 0 * p, 4 * q2 * p / p, par, 0, row2, row2, 0)[
+                0
+            ]
             got = dual(phi.op, q1, q2, float(c), float(d), float(s), par, 0, row1, row2, 0)
             want = (f, fdot, own1 + own2 - 2 * f, own1 + own2 + 2 * f)
             top = float(mpmath.sqrt(own1 * own2))

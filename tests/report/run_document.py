@@ -78,9 +78,7 @@ def document() -> dict[str, Any]:
         statement("rate", "Rate of the training residual", low, low - 3e-8, low + 1e-9, unit="1/time"),
         statement("half_life", "Time in which the loss halves", 1.1154, 1.1153999, 1.1154001, unit="time"),
         statement("time_to_epsilon", "Time to loss 0.647", 11.11, 6.7e-5, 11.12, unit="time"),
-        statement(
-            "stable_step", "Largest stable step", 2 / high, 2 / (high + 1e-4), 2 / (high - 1e-4), unit="time"
-        ),
+        statement("stable_step", "Largest stable step", 2 / high, 2 / (high + 1e-4), 2 / (high - 1e-4), unit="time"),
         statement("condition_number", "Condition number", kappa, kappa - 0.02, kappa + 0.02),
         statement("norm_per_row", "||f*||^2/n", 0.0415, 0.041499, 0.041501, convention="targets as encoded"),
         statement("sqrt_bound", "Complexity", 0.2881, 0.28809, 0.28811, assumptions=[unit_rows]),

@@ -131,9 +131,7 @@ def test_times_zero_and_infinity_and_unknown_bounds_are_left_out_of_the_curve(
         {"lower": -1e-9, "value": -1e-10, "upper": 1e-9},
     ],
 )
-def test_the_spectrum_draws_open_empty_and_unseparated_intervals(
-    ends: dict[str, Any], results: dict[str, Any]
-) -> None:
+def test_the_spectrum_draws_open_empty_and_unseparated_intervals(ends: dict[str, Any], results: dict[str, Any]) -> None:
     results["spectrum"]["lambda_min"] |= ends
     results["spectrum"]["density"]["error"] = []
     figure = FIGURES[0].draw(results)

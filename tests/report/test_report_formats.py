@@ -17,9 +17,7 @@ from ntkdist.report.csv_text import cell, csv_text
 from ntkdist.report.escape_markdown import escape_markdown
 from ntkdist.report.plain import figure_text, plain
 
-NAMES = st.one_of(
-    st.sampled_from(HOSTILE), st.text(max_size=60), st.sampled_from(HOSTILE).map(lambda s: s * 3)
-)
+NAMES = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60), st.sampled_from(HOSTILE).map(lambda s: s * 3))
 
 
 @settings(deadline=None, max_examples=200)

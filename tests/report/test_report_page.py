@@ -88,9 +88,7 @@ def test_images_are_whole_svg_documents_without_scripts_or_addresses(results: di
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_everywhere_is_shown_as_text(name: str) -> None:
     results = poisoned(document(), name)
-    results["theory"]["curve"] = results["kernel_function"] = results["solution"]["history"] = (
-        None  # no names
-    )
+    results["theory"]["curve"] = results["kernel_function"] = results["solution"]["history"] = None  # no names
     results["timings"] = {name: 1.0}
     results["provenance"]["versions"] = {name: name}
     results["predictions"]["metrics"] = {name: 1.0}
@@ -101,9 +99,7 @@ def test_a_hostile_name_everywhere_is_shown_as_text(name: str) -> None:
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=40))
 def test_any_name_leaves_the_page_inert(name: str) -> None:
-    results = poisoned(
-        {k: v for k, v in document().items() if k not in ("gram_sample", "kernel_function")}, name
-    )
+    results = poisoned({k: v for k, v in document().items() if k not in ("gram_sample", "kernel_function")}, name)
     assert_inert(render_html(results))
 
 
@@ -113,9 +109,7 @@ def test_an_unfinished_run_says_what_is_missing(results: dict[str, Any]) -> None
     page = assert_inert(render_html(results))
     assert "Unfinished run" in page.text
     assert "no rate, step or bound was derived" in page.text
-    assert (
-        "Not drawn, because the run holds no data for them: Training, Solver, Confusion matrix" in page.text
-    )
+    assert "Not drawn, because the run holds no data for them: Training, Solver, Confusion matrix" in page.text
 
 
 def test_an_empty_document_renders() -> None:

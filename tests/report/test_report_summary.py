@@ -13,9 +13,7 @@ from ntkdist.report.reading import STAGES, missing
 
 
 def rows(results: dict[str, Any], title: str) -> dict[str, Any]:
-    return {
-        row.name: row for section in summary_rows(results) if section.title == title for row in section.rows
-    }
+    return {row.name: row for section in summary_rows(results) if section.title == title for row in section.rows}
 
 
 def test_a_finished_run_has_every_section_and_misses_nothing(results: dict[str, Any]) -> None:
@@ -114,10 +112,7 @@ def test_an_empty_document_is_a_list_of_what_is_missing() -> None:
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": {"b": []}}, True])
 def test_sections_of_the_wrong_type_do_not_raise(junk: Any) -> None:
     summary_rows(dict.fromkeys(document(), junk))
-    deeper = {
-        key: dict.fromkeys(value, junk) if isinstance(value, dict) else junk
-        for key, value in document().items()
-    }
+    deeper = {key: dict.fromkeys(value, junk) if isinstance(value, dict) else junk for key, value in document().items()}
     summary_rows(deeper)
     to_markdown(deeper)
 
@@ -125,9 +120,7 @@ def test_sections_of_the_wrong_type_do_not_raise(junk: Any) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_rows_are_one_line_of_printable_text(results: dict[str, Any], name: str) -> None:
     results["data"]["source"] = name
-    results["theory"]["statements"] = [
-        statement("x", name, 1.0, 0.9, 1.1, convention=name, unit=name, note=name)
-    ]
+    results["theory"]["statements"] = [statement("x", name, 1.0, 0.9, 1.1, convention=name, unit=name, note=name)]
     for section in summary_rows(results):
         for row in section.rows:
             for text in (row.name, row.value, row.error, row.note):

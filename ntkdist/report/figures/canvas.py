@@ -43,9 +43,7 @@ def defaults() -> Iterator[None]:
     with _LOCK, warnings.catch_warnings():
         # A class name in a script the font lacks shows boxes in the figure; the page's text has it in full.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
-        settings: dict[Any, Any] = {
-            key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT
-        } | _OWN
+        settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT} | _OWN
         with mpl.rc_context(settings):
             yield
 

@@ -100,9 +100,7 @@ def _overview(axes: Axes, spectrum: Mapping[str, Any], theme: Theme) -> None:
     axes.spines["left"].set_visible(False)
     if len(x) and len(x) == len(p):
         _density(axes, x, p, series(density.get("error")), theme)
-    axes.vlines(
-        positive if logarithmic else known[np.isfinite(known)], 0, 0.16, color=theme.first, linewidth=1.0
-    )
+    axes.vlines(positive if logarithmic else known[np.isfinite(known)], 0, 0.16, color=theme.first, linewidth=1.0)
     for (key, label, _), value in zip(_ENDS, (low, high), strict=True):
         colour = theme.second if key == "lambda_min" else theme.third
         axes.vlines([value], 0, 0.78, color=colour, linewidth=1.8)
@@ -157,9 +155,7 @@ def _strip(
     right = (reach * 1.3 if high is None else high) * scale
     axes.plot([left, right], [0, 0], color=colour, linewidth=1.8)
     for end, x in ((low, left), (high, right)):
-        axes.plot(
-            [x], [0], marker="|" if end is not None else ("<" if x < 0 else ">"), markersize=12, color=colour
-        )
+        axes.plot([x], [0], marker="|" if end is not None else ("<" if x < 0 else ">"), markersize=12, color=colour)
     pad = 0.12 * (right - left)
     axes.set_xlim(min(left, 0) - pad, max(right, 0) + pad)
     axes.set_xlabel(rf"interval of {label}: offset, $\times 10^{{{power}}}$", color=theme.ink, fontsize=9)

@@ -42,9 +42,7 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
             _line(axes, times, columns["loss"], theme.first, "-", "$L(t)$", level=0.3)
         else:
             fastest = columns["fastest"]
-            axes.fill_between(
-                times, np.maximum(fastest, 1e-300), envelope, color=theme.first, alpha=0.12, linewidth=0
-            )
+            axes.fill_between(times, np.maximum(fastest, 1e-300), envelope, color=theme.first, alpha=0.12, linewidth=0)
             _line(axes, times, fastest, theme.third, "--", r"$e^{-2\lambda_{\max}t}L(0)$", level=0.01)
         every = np.concatenate([c for name, c in columns.items() if name != "time"])
         top = float(np.nanmax(every))
@@ -85,8 +83,7 @@ def _columns(results: Results) -> dict[str, NDArray[np.float64]]:
 def _curve(results: Results) -> dict[str, NDArray[np.float64]]:
     curve = section(section(results, "theory"), "curve")
     columns = {
-        name: series(curve.get(key))
-        for name, key in (("time", "times"), ("loss", "loss"), ("envelope", "envelope"))
+        name: series(curve.get(key)) for name, key in (("time", "times"), ("loss", "loss"), ("envelope", "envelope"))
     }
     times = columns["time"]
     for end in ("lower", "upper"):

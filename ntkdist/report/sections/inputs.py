@@ -13,9 +13,7 @@ def data_rows(results: Results) -> tuple[Row, ...]:
     if not data:
         return ()
     classes = items(data.get("classes"))
-    shown = ", ".join(str(c) for c in classes[:12]) + (
-        f", … {len(classes)} in all" if len(classes) > 12 else ""
-    )
+    shown = ", ".join(str(c) for c in classes[:12]) + (f", … {len(classes)} in all" if len(classes) > 12 else "")
     rows = [
         row("Source", data.get("source", "not recorded")),
         row("Rows", f"{count(data.get('n_train'))} train, {count(data.get('n_test'))} test"),

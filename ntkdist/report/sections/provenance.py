@@ -9,9 +9,7 @@ from ntkdist.report.rows import Row, row
 
 def timing_rows(results: Results) -> tuple[Row, ...]:
     """Wall-clock seconds by stage, then their sum."""
-    found = {
-        name: s for name, value in section(results, "timings").items() if (s := number(value)) is not None
-    }
+    found = {name: s for name, value in section(results, "timings").items() if (s := number(value)) is not None}
     if not found:
         return ()
     rows = [row(name, duration(seconds)) for name, seconds in found.items()]

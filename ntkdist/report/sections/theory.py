@@ -65,9 +65,7 @@ def premises_text(statement: Mapping[str, Any]) -> str:
 def _statement(statement: Mapping[str, Any], letters: Mapping[str, str]) -> Row:
     convention = str(statement.get("convention") or "")
     told = f"convention {letters[convention]}" if convention in letters else convention
-    note = "; ".join(
-        part for part in (str(statement.get("note") or ""), premises_text(statement), told) if part
-    )
+    note = "; ".join(part for part in (str(statement.get("note") or ""), premises_text(statement), told) if part)
     name = statement.get("name") or statement.get("key") or "unnamed"
     return row(name, value_text(statement), error_text(statement), note)
 
