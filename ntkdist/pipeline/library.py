@@ -79,9 +79,9 @@ def _checked(x: ArrayLike, kernel: Kernel) -> Array:
     rows = np.asarray(x)
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
+    if rows.ndim == 0 or rows.size == 0:
+        raise InputError(f"x holds no rows; its shape is {rows.shape}.")
     rows = np.ascontiguousarray(rows.reshape(len(rows), -1) if rows.ndim != 1 else rows[:, None])
-    if not len(rows):
-        raise InputError("x holds no rows.")
     check_rows(rows, 0)
     if kernel.needs_direction:
         check_directions(rows, np.arange(len(rows)))
