@@ -142,3 +142,27 @@ def test_solving_commutes_with_scaling(n, s, decades, seed):
     assert one.converged
     assert two.converged
     np.testing.assert_allclose(two.x, 4 * one.x, rtol=0, atol=1e-6 * 10**decades * np.abs(b).max())
+
+
+def test_a_start_that_is_not_finite_is_ignored_and_a_spent_budget_is_named():
+    a = with_spectrum(np.geomspace(1e-3, 1, 30), np.random.default_rng(0))
+    b = np.ones((30, 1))
+    assert block_cg(DenseOperator(a), b, x0=np.full((30, 1), np.nan)).converged
+    spent = block_cg(DenseOperator(a), b, max_passes=2)
+    assert "max_passes" in spent.reason
+
+
+def test_a_preconditioner_that_is_not_definite_is_named():
+    class Negative:
+        def apply(self, r, ridge=0.0):
+            return -r
+
+    solve = block_cg(DenseOperator(np.eye(10)), np.ones((10, 1)), preconditioner=Negative())
+    assert not solve.converged
+    assert "preconditioner" in solve.reason
+
+
+def test_all_zero_right_hand_sides_cost_nothing():
+    solve = block_cg(DenseOperator(np.eye(4)), np.zeros((4, 2)))
+    assert solve.converged
+    assert solve.passes == 0
