@@ -2,8 +2,8 @@
 
     python benchmarks/solve.py CIFAR.npz [n …] [--eigvalsh-up-to 4000] [--peers-up-to 4000]
 
-CIFAR.npz holds x (uint8 images). Rows are standardised per channel and brought to unit norm; the kernel is the
-depth-3 ReLU NTK in float64. Seconds are single runs: ratios move with the machine, pass counts do not.
+CIFAR.npz holds x (uint8 images). Rows are standardised per channel and brought to unit norm; the kernel is
+the depth-3 ReLU NTK in float64. Seconds are single runs: ratios move with the machine, pass counts do not.
 """
 
 from __future__ import annotations
