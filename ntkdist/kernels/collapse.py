@@ -11,6 +11,7 @@ second), once per kernel and process.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -184,4 +185,4 @@ def _measured(kernel: Kernel, tangent: bool, near: NDArray[Any], far: NDArray[An
             )  # fmt: skip
             top = max(top, abs(want))
             worst = max(worst, abs(value - want))
-    return worst / top if top > 0 else np.inf
+    return float(worst / top) if top > 0 else math.inf

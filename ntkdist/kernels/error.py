@@ -41,4 +41,4 @@ def entry_error(dtype: str, depth: int, approximation: float) -> EntryError:
     how = f"a-priori: 4·u·(L+2)/√{CLOSE[dtype]:g}, u = {unit:.2g}"
     if approximation:
         how += f", plus {approximation:.2g} of series truncation and fit"
-    return EntryError(bound, dtype, how)
+    return EntryError(float(bound), dtype, how)
