@@ -115,9 +115,9 @@ def test_a_hostile_name_everywhere_is_shown_as_text(name: str) -> None:
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=40))
 def test_any_name_leaves_the_page_inert(name: str) -> None:
-    results = poisoned(
-        {k: v for k, v in document().items() if k not in ("gram_sample", "kernel_function")}, name
-    )
+    few = ("data", "kernel", "gram", "theory", "predictions", "provenance")  # one figure, to be quick
+    results = poisoned({key: document()[key] for key in few}, name)
+    results["theory"]["curve"] = None
     assert_inert(render_html(results))
 
 
