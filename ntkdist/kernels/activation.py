@@ -1,7 +1,8 @@
-"""An activation φ as the kernel needs it: which dual computes E φφ, with which parameters, and what is known of φ.
+"""An activation φ as the kernel needs it: which dual computes E φφ, with which parameters, and what is known
+of φ.
 
-An activation is written as a name (``relu``), a name with parameters (``leaky_relu(0.2)``), or, for the user's own
-function, ``module:function``.  The same text is its identity in fingerprints and stores.
+An activation is written as a name (``relu``), a name with parameters (``leaky_relu(0.2)``), or, for the
+user's own function, ``module:function``.  The same text is its identity in fingerprints and stores.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ RECTIFIER, SIGN, ERROR_FUNCTION, GELU, SINUSOID, EXPONENTIAL, BELL, RECTIFIED_PO
 class Activation:
     """One activation with its parameters bound.
 
-    ``text`` is the spec string; ``op`` the code of its dual; ``par`` the numbers the dual reads; ``degree`` the d of
-    φ(λx) = λᵈ φ(x) for λ > 0, or None; ``has_ntk`` is False where E φ′φ′ does not exist.  For series, ``terms`` is
-    the number of Hermite coefficients and ``coefficients(q)`` returns them, (n,) → (n, terms); ``error`` bounds what
-    the truncation leaves out, relative to the diagonal.
+    ``text`` is the spec string; ``op`` the code of its dual; ``par`` the numbers the dual reads; ``degree``
+    the d of φ(λx) = λᵈ φ(x) for λ > 0, or None; ``has_ntk`` is False where E φ′φ′ does not exist.  For
+    series, ``terms`` is the number of Hermite coefficients and ``coefficients(q)`` returns them, (n,) → (n,
+    terms); ``error`` bounds what the truncation leaves out, relative to the diagonal.
     """
 
     text: str
@@ -43,7 +44,9 @@ class Activation:
 
 @dataclass(frozen=True)
 class Family:
-    """A named family of activations: how to bind its parameters, their names, and one line that says what it is."""
+    """A named family of activations: how to bind its parameters, their names, and one line that says what
+    it is.
+    """
 
     name: str
     bind: Callable[..., Activation]

@@ -1,8 +1,9 @@
 """One BLAS thread while tiles are computed.
 
-OpenBLAS splits a product by its thread count, and the pieces round differently: the same tile would get other bits on
-another machine.  So tiles are shared out by row panels instead, and BLAS is held at one thread while any tile is in
-progress in the process (the setting is global; the last tile to finish gives back what was set before).
+OpenBLAS splits a product by its thread count, and the pieces round differently: the same tile would get other
+bits on another machine.  So tiles are shared out by row panels instead, and BLAS is held at one thread while
+any tile is in progress in the process (the setting is global; the last tile to finish gives back what was set
+before).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The named activations.  ``ACTIVATIONS["relu"]`` is bound with its default parameters; ``parse`` reads spec strings.
+"""The named activations.  ``ACTIVATIONS["relu"]`` is bound with its default parameters; ``parse`` reads spec
+strings.
 
-Closed forms: Cho & Saul 2009 (arc-cosine), Williams 1997 (erf), Tsuchida et al. 2021 (GELU), Rahimi & Recht 2007
-(Gaussian kernel), Han et al. 2022 (table of duals).  Every one is checked against quadrature in the tests.
+Closed forms: Cho & Saul 2009 (arc-cosine), Williams 1997 (erf), Tsuchida et al. 2021 (GELU), Rahimi & Recht
+2007 (Gaussian kernel), Han et al. 2022 (table of duals).  Every one is checked against quadrature in the
+tests.
 """
 
 from __future__ import annotations
@@ -174,7 +176,8 @@ def parse(text: str) -> Activation:
         name = found[1] if found else text
         near = difflib.get_close_matches(name.lower(), FAMILIES, n=3, cutoff=0.4) or sorted(FAMILIES)
         raise InputError(
-            f"unknown activation {text!r}; did you mean {', '.join(near)}? (your own function is written module:function)"
+            f"unknown activation {text!r}; did you mean {', '.join(near)}?"
+            " (your own function is written module:function)"
         )
     family = FAMILIES[found[1]]
     try:

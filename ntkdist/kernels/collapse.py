@@ -1,15 +1,17 @@
 """The collapse: on rows of one length the whole recursion is a function f of the correlation ρ alone.
 
-It also is on any rows when every activation is homogeneous and there are no biases: K = (‖x‖‖x′‖)ᴰ f(ρ), D the product
-of the degrees.  In r = √(1 − |ρ|), separately for ρ ≥ 0 and ρ < 0, f is analytic, so a polynomial in t = 2r − 1 of
-degree 28 (float64) or 12 (float32) replaces all layers and activations.  Its Chebyshev coefficients come from the
-recursion itself run in 40-digit arithmetic, and are turned into powers of t there too: in float64 that conversion
-alone costs 1e-11.  A fit is used only if its measured error is small; otherwise the recursion runs instead.
-Cost: about 70 dual evaluations per layer in mpmath (a fraction of a second), once per kernel and process.
+It also is on any rows when every activation is homogeneous and there are no biases: K = (‖x‖‖x′‖)ᴰ f(ρ), D
+the product of the degrees.  In r = √(1 − |ρ|), separately for ρ ≥ 0 and ρ < 0, f is analytic, so a polynomial
+in t = 2r − 1 of degree 28 (float64) or 12 (float32) replaces all layers and activations.  Its Chebyshev
+coefficients come from the recursion itself run in 40-digit arithmetic, and are turned into powers of t there
+too: in float64 that conversion alone costs 1e-11.  A fit is used only if its measured error is small;
+otherwise the recursion runs instead. Cost: about 70 dual evaluations per layer in mpmath (a fraction of a
+second), once per kernel and process.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -183,4 +185,4 @@ def _measured(kernel: Kernel, tangent: bool, near: NDArray[Any], far: NDArray[An
             )  # fmt: skip
             top = max(top, abs(want))
             worst = max(worst, abs(value - want))
-    return worst / top if top > 0 else np.inf
+    return float(worst / top) if top > 0 else math.inf

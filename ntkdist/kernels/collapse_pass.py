@@ -1,8 +1,8 @@
 """The fused pass of the collapse: √, one polynomial, two scales, in place on a panel that is in the cache.
 
-Entries with 1 − |ρ| below ``close`` are set aside first and redone from row differences; rows that are equal get the
-diagonal value itself.  Runs without negative correlations take the loop without selects.
-Cost: one square root and ``degree`` multiply-adds an entry.
+Entries with 1 − |ρ| below ``close`` are set aside first and redone from row differences; rows that are equal
+get the diagonal value itself.  Runs without negative correlations take the loop without selects. Cost: one
+square root and ``degree`` multiply-adds an entry.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def redo(
     row: Any, close: Any, one: Any, i: int, left: int, x: Any, z: Any, near: Any, far: Any,
     own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, spots: Any, fixed: Any
 ) -> int:  # fmt: skip
-    """Compute the entries within ``close`` of ±1 from row differences into ``fixed``, their places into ``spots``."""
+    """Compute the entries within ``close`` of ±1 from row differences into ``fixed``, their places into
+    ``spots``.
+    """
     found = 0
     for start in range(0, row.size, BLOCK):
         block = row[start : min(start + BLOCK, row.size)]
@@ -78,8 +80,8 @@ def collapse_pass(degree: int) -> Callable[..., None]:
 
     @njit(nogil=True, error_model="numpy")
     def run(
-        out: Any, width: int, first: int, mirrored: bool, close: Any, x: Any, z: Any, near: Any, far: Any, near64: Any,
-        far64: Any, own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, one: Any
+        out: Any, width: int, first: int, mirrored: bool, close: Any, x: Any, z: Any, near: Any, far: Any,
+        near64: Any, far64: Any, own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, one: Any
     ) -> None:  # fmt: skip
         spots = np.empty(CHUNK, np.int64)
         fixed = np.empty(CHUNK, np.float64)
@@ -93,8 +95,8 @@ def collapse_pass(degree: int) -> Callable[..., None]:
                 found = 0
                 if count > 0:
                     found = redo(
-                        row, close, one, i, left, x, z, near64, far64, own, other, lengths1, lengths2, diagonal,
-                        spots, fixed,
+                        row, close, one, i, left, x, z, near64, far64, own, other, lengths1, lengths2,
+                        diagonal, spots, fixed,
                     )  # fmt: skip
                 if negative == 0:
                     positive_span(row, near, far, own[i], other[left:stop], one)

@@ -1,8 +1,10 @@
-"""Source text of the collapse's inner loop, for Numba and for CUDA, from one description of the Horner scheme.
+"""Source text of the collapse's inner loop, for Numba and for CUDA, from one description of the Horner
+scheme.
 
-Unrolled text is what both compilers turn into straight multiply-adds; a loop over coefficients in an array is neither
-unrolled nor vectorised by LLVM (measured: 35 M entries/s on one core against 490 M).  Float constants are written
-exactly: as hexadecimal literals in float32, in __constant__ memory in float64 (gpu: literals cost two moves each).
+Unrolled text is what both compilers turn into straight multiply-adds; a loop over coefficients in an array is
+neither unrolled nor vectorised by LLVM (measured: 35 M entries/s on one core against 490 M).  Float constants
+are written exactly: as hexadecimal literals in float32, in __constant__ memory in float64 (gpu: literals cost
+two moves each).
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def python_source(degree: int, signed: bool) -> str:
 
 
 def cuda_source(near: NDArray[Any], far: NDArray[Any]) -> str:
-    """Return the CUDA kernel ``collapse``: one thread an entry of an (n1, n2) panel of correlations, in place.
+    """Return the CUDA kernel ``collapse``: one thread an entry of an (n1, n2) panel of correlations, in
+    place.
 
     Entries with 1 − |ρ| < close are left as they are and counted, for the host to redo from row differences.
     """

@@ -34,11 +34,12 @@ PARAMETERIZATIONS = ("ntk", "standard")
 class Kernel:
     """An exact infinite-width kernel.
 
-    ``Kernel(depth=3, activation="relu", sigma_w=√2, sigma_b=0)`` repeats one layer; ``Kernel(layers=[Layer(...), …])``
-    gives each its own; ``Kernel(preset="arora", depth=3)`` starts from a convention of the literature (jacot, nt,
-    arora, leoyu).  ``input_scaling`` is ``none`` (x·x′), ``1/d`` or ``unit`` (rows divided by their length);
-    ``first_sigma_w`` and ``first_bias`` belong to the input layer, which is trained unless ``first_frozen``.
-    ``parameterization="standard"`` needs a ``width``.  Raises ``InputError`` in one sentence.
+    ``Kernel(depth=3, activation="relu", sigma_w=√2, sigma_b=0)`` repeats one layer;
+    ``Kernel(layers=[Layer(...), …])`` gives each its own; ``Kernel(preset="arora", depth=3)`` starts from a
+    convention of the literature (jacot, nt, arora, leoyu).  ``input_scaling`` is ``none`` (x·x′), ``1/d`` or
+    ``unit`` (rows divided by their length); ``first_sigma_w`` and ``first_bias`` belong to the input layer,
+    which is trained unless ``first_frozen``. ``parameterization="standard"`` needs a ``width``.  Raises
+    ``InputError`` in one sentence.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class Kernel:
         """Return everything that fixes the kernel as a plain JSON-able dictionary."""
         return {
             "version": SPEC_VERSION,
-            "convention": "Sigma0 = s x.x' + b0^2, Theta0 = Sigma0; Sigma <- sw^2 F + sb^2, Theta <- Theta sw^2 F' + Sigma",
+            "convention": "Sigma0 = s x.x' + b0^2, Theta0 = Sigma0;"
+            " Sigma <- sw^2 F + sb^2, Theta <- Theta sw^2 F' + Sigma",
             "input_scaling": self.input_scaling,
             "first_sigma_w": self.first_sigma_w,
             "first_bias": self.first_bias,
@@ -112,7 +114,7 @@ class Kernel:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], allow_import: bool = True) -> Kernel:
-        """Return the kernel of a ``spec()``; without ``allow_import`` no user code named in it is imported."""
+        """Return the kernel of a ``spec()``; without ``allow_import`` it imports no user code."""
         try:
             if spec["version"] != SPEC_VERSION:
                 raise InputError(f"this kernel was written by another version of the format ({spec['version']!r})")
@@ -185,8 +187,9 @@ class Kernel:
     ) -> Array:
         """Return K(x_rows, x_cols), shape (n1, n2), in the dtype of its inputs (float32 or float64).
 
-        Every entry depends on its two rows alone up to rounding, equal rows give exactly the diagonal value, and a
-        tile of rows with themselves is exactly symmetric.  ``threads`` shares row panels out; it changes no bit.
+        Every entry depends on its two rows alone up to rounding, equal rows give exactly the diagonal value,
+        and a tile of rows with themselves is exactly symmetric.  ``threads`` shares row panels out; it
+        changes no bit.
         """
         self._check_which(which)
         return tiles.tile(self, x_rows, x_rows if x_cols is None else x_cols, which, out, threads)
@@ -213,7 +216,7 @@ class Kernel:
         return entry_error(name, self.depth, tiles.approximation(self, which, name))
 
     def work(self, n1: int, n2: int, d: int) -> float:
-        """Return the floating-point operations of a tile: the matrix product and the pass over its entries."""
+        """Return the floating-point operations of a tile: the matrix product and the pass."""
         return float(n1) * float(n2) * (2.0 * d + tiles.pass_cost(self))
 
     def _check_which(self, which: str) -> None:
@@ -222,8 +225,8 @@ class Kernel:
             for number, activation in enumerate(self.activations, 1):
                 if not activation.has_ntk:
                     raise InputError(
-                        f"the derivative of {activation} (layer {number}) has no finite variance, so it has an NNGP"
-                        " kernel but no NTK: use which='nngp'"
+                        f"the derivative of {activation} (layer {number}) has no finite variance, so it"
+                        " has an NNGP kernel but no NTK: use which='nngp'"
                     )
 
 

@@ -1,7 +1,7 @@
 """One layer: an activation and the affine map that follows it.
 
-Σ ← σ_w² F(Σ) + σ_b² and Θ ← Θ σ_w² Ḟ(Σ) + Σ.  A frozen layer's weights are not trained, so it adds nothing to Θ; a
-residual layer adds its result to what came in, Σ ← Σ + σ_w² F(Σ) + σ_b²; layernorm divides Σ and Θ by
+Σ ← σ_w² F(Σ) + σ_b² and Θ ← Θ σ_w² Ḟ(Σ) + Σ.  A frozen layer's weights are not trained, so it adds nothing to
+Θ; a residual layer adds its result to what came in, Σ ← Σ + σ_w² F(Σ) + σ_b²; layernorm divides Σ and Θ by
 √((ε + q1)(ε + q2)) before the activation (inside the branch of a residual layer).
 """
 
@@ -20,9 +20,9 @@ from ntkdist.kernels.catalog import parse
 class Layer:
     """One activation layer of a fully connected network.
 
-    ``activation`` is a spec string (``relu``, ``leaky_relu(0.2)``, ``package.module:function``) or an ``Activation``;
-    ``sigma_w`` > 0 and ``sigma_b`` ≥ 0 are the standard deviations of the affine map after it; ``epsilon`` belongs to
-    ``layernorm``.  Raises ``InputError`` for anything else.
+    ``activation`` is a spec string (``relu``, ``leaky_relu(0.2)``, ``package.module:function``) or an
+    ``Activation``; ``sigma_w`` > 0 and ``sigma_b`` ≥ 0 are the standard deviations of the affine map after
+    it; ``epsilon`` belongs to ``layernorm``.  Raises ``InputError`` for anything else.
     """
 
     activation: str | Activation = "relu"

@@ -1,6 +1,7 @@
 """Polynomial activations as finite Hermite series: exact for every pair of norms.
 
-x^m = Σ_j m!/(2^i i! √j!) h_j(x) over j = m − 2i, so φ(√q z) = Σ_m c_m q^{m/2} z^m has a_j(q) = Σ_m c_m B[m, j] q^{m/2}.
+x^m = Σ_j m!/(2^i i! √j!) h_j(x) over j = m − 2i, so φ(√q z) = Σ_m c_m q^{m/2} z^m has a_j(q) = Σ_m c_m B[m,
+j] q^{m/2}.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ntkdist.kernels.activation import SERIES, Activation
 
 
 class PolynomialCoefficients:
-    """The map q (n,) → Hermite coefficients (n, degree + 1); a class and not a closure, so that it pickles."""
+    """The map q (n,) → Hermite coefficients (n, degree + 1), as a class because closures do not pickle."""
 
     def __init__(self, coefficients: list[float]) -> None:
         self.powers = np.asarray(coefficients, dtype=np.float64)

@@ -1,8 +1,8 @@
 """The conventions of the literature, by the name of who wrote them.
 
-``jacot`` (Jacot et al. 2018): Σ⁰ = x·x′/d + β², Σ ← F + β², β = 0.1.  ``nt`` (Lee et al.; neural-tangents): the input
-layer has the σ's of the others, on x·x′/d.  ``arora`` (Arora et al. 2019): unit rows, σ_w² = 2, no biases.  ``leoyu``
-(the UCI study of Arora et al. 2020): x·x′, σ_w = 1, no biases.
+``jacot`` (Jacot et al. 2018): Σ⁰ = x·x′/d + β², Σ ← F + β², β = 0.1.  ``nt`` (Lee et al.; neural-tangents):
+the input layer has the σ's of the others, on x·x′/d.  ``arora`` (Arora et al. 2019): unit rows, σ_w² = 2, no
+biases.  ``leoyu`` (the UCI study of Arora et al. 2020): x·x′, σ_w = 1, no biases.
 """
 
 from __future__ import annotations

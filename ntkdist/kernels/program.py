@@ -1,9 +1,10 @@
 """A kernel lowered to arrays of numbers, the form in which the compiled passes read it.
 
-``Program`` holds one entry per layer: the code and parameters of its dual, σ_w², σ_b², and the three numbers of the
-tangent map Θ ← t Ḟ Θ + α F + β, which cover frozen layers (α = β = 0) and the standard parameterization
-(α = width, β = 1).  ``Rows`` is what depends on the data one row at a time: the norms q_l of every layer (the exact
-one-dimensional recursion that also gives the diagonal) and the rows' Hermite coefficients.
+``Program`` holds one entry per layer: the code and parameters of its dual, σ_w², σ_b², and the three numbers
+of the tangent map Θ ← t Ḟ Θ + α F + β, which cover frozen layers (α = β = 0) and the standard
+parameterization (α = width, β = 1).  ``Rows`` is what depends on the data one row at a time: the norms q_l of
+every layer (the exact one-dimensional recursion that also gives the diagonal) and the rows' Hermite
+coefficients.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ def lower(
     layers: Sequence[Layer], activations: Sequence[Activation], *, width: float | None, trained_input: bool
 ) -> Program:
     """Lower layers to a ``Program``; ``width`` is None for the NTK parameterization."""
-    where, series, par, numbers = [], [], [], []
+    where: list[int] = []
+    series: list[int] = []
+    par: list[float] = []
+    numbers: list[list[float]] = []
     terms = 0
     for layer, activation in zip(layers, activations, strict=True):
         where.append(len(par))

@@ -1,9 +1,10 @@
 """The depth-L recursion in one fused pass over a tile, carrying (c, d, s, Θ) for each pair of rows.
 
-c is the covariance, d = q1 + q2 − 2c and s = q1 + q2 + 2c the squared lengths of difference and sum.  d comes from
-the dot product except where rows are close; there it is recomputed from row differences (and s from row sums where
-rows are nearly antipodal), because 1 − cos θ from a dot product has lost half of its digits at θ = 1e-8.
-Cost: one dual per layer and entry, no temporaries; rows that are close cost one pass over their d columns more.
+c is the covariance, d = q1 + q2 − 2c and s = q1 + q2 + 2c the squared lengths of difference and sum.  d comes
+from the dot product except where rows are close; there it is recomputed from row differences (and s from row
+sums where rows are nearly antipodal), because 1 − cos θ from a dot product has lost half of its digits at θ =
+1e-8. Cost: one dual per layer and entry, no temporaries; rows that are close cost one pass over their d
+columns more.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def norm_step(state: Any, op: int, k: int, m: int, par: Any, num: Any, coefficie
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def entry(
-    tangent: bool, start: Any, c: Any, d: Any, s: Any, ops: Any, where: Any, places: Any, par: Any, numbers: Any,
-    q1: Any, q2: Any, row1: Any, row2: Any
+    tangent: bool, start: Any, c: Any, d: Any, s: Any, ops: Any, where: Any, places: Any, par: Any, numbers:
+    Any, q1: Any, q2: Any, row1: Any, row2: Any
 ) -> Any:  # fmt: skip
     """Return Θ (or Σ) of one pair after all layers; ``start`` is Θ⁰, q1[l] and q2[l] the rows' norms."""
     theta = start
@@ -123,7 +124,7 @@ def gap(x: Any, z: Any, sign: float) -> float:
 def pair(
     tangent: bool, heat: float, shift: float, close: float, dot: float, x: Any, z: Any, n1: float, n2: float,
     ops: Any, where: Any, places: Any, par: Any, numbers: Any, q1: Any, q2: Any, row1: Any, row2: Any
-) -> float:  # fmt: skip
+) -> Any:  # fmt: skip
     """Return one entry from the dot product of the rows; n1 and n2 are their squared lengths."""
     total = n1 + n2
     d = total - 2.0 * dot
@@ -148,8 +149,8 @@ def recursion_pass(
 ) -> None:  # fmt: skip
     """Turn dot products into kernel entries in place.
 
-    ``out`` (b, m) holds rows ``first``… of x against the first ``width`` of z; if ``mirrored`` only columns j ≤ i are computed.
-    ``heat`` is 1 when the input layer is trained, ``shift`` its bias variance σ_b².
+    ``out`` (b, m) holds rows ``first``… of x against the first ``width`` of z; if ``mirrored`` only columns j
+    ≤ i are computed. ``heat`` is 1 when the input layer is trained, ``shift`` its bias variance σ_b².
     """
     for a in range(out.shape[0]):
         i = first + a
@@ -189,7 +190,9 @@ def diagonal_pass(
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def mirror(out: Any, start: int, stop: int) -> None:
-    """Copy the lower triangle of a square tile onto rows ``start`` to ``stop`` of the upper one, by cache blocks."""
+    """Copy the lower triangle of a square tile onto rows ``start`` to ``stop`` of the upper one, by cache
+    blocks.
+    """
     n = out.shape[0]
     for top in range(start, stop, 32):
         for left in range(top, n, 32):

@@ -1,7 +1,8 @@
-"""A tile: one matrix product per panel of rows, then one pass over the panel in place while it is in the cache.
+"""A tile: one matrix product per panel of rows, then one pass over the panel in place while it is in the
+cache.
 
-The panel's height depends on the number of columns alone, so a tile has the same bits whatever the thread count.
-Cost: 2 n1 n2 d flops for the products; the pass is described in ``recursion`` and ``collapse``.
+The panel's height depends on the number of columns alone, so a tile has the same bits whatever the thread
+count. Cost: 2 n1 n2 d flops for the products; the pass is described in ``recursion`` and ``collapse``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ BAND = 256
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows ready for a pass: scaled rows ``x`` (n, d), their squared lengths (n,) in float64, and their tables."""
+    """Rows ready for a pass: scaled rows ``x`` (n, d), their squared lengths (n,) in float64, and their
+    tables.
+    """
 
     x: Array
     lengths: NDArray[np.float64]
@@ -156,7 +159,9 @@ def collapse_panel(
     first: int,
     mirrored: bool,
 ) -> None:
-    """Write one panel by the polynomial: rows ``first``… of ``left`` against the first columns of ``right``."""
+    """Write one panel by the polynomial: rows ``first``… of ``left`` against the first columns of
+    ``right``.
+    """
     # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
     np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
     collapse_pass(polynomial.degree)(
@@ -177,7 +182,7 @@ def recursion_panel(
     mirrored: bool,
     tangent: bool,
 ) -> None:
-    """Write one panel by the recursion: rows ``first``… of ``left`` against the first columns of ``right``."""
+    """Write one panel by the recursion, with rows ``first``… of ``left``."""
     # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
     np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
     program = kernel.program

@@ -1,8 +1,8 @@
 """The user's own activation, written ``module:function``: importing it, checking it, expanding it.
 
-Its Hermite coefficients a_k(q) = E φ(√q z) h_k(z) come from Gauss–Hermite quadrature; the error is measured by
-doubling the degree and refining the quadrature at unit variance and around it, and a function whose series does not
-reach the tolerance is refused, not approximated.
+Its Hermite coefficients a_k(q) = E φ(√q z) h_k(z) come from Gauss–Hermite quadrature; the error is measured
+by doubling the degree and refining the quadrature at unit variance and around it, and a function whose series
+does not reach the tolerance is refused, not approximated.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class HermiteCoefficients:
 
 
 def user_activation(text: str, allow_import: bool = True) -> Activation:
-    """Return the activation ``module:function``; refuse if it cannot be imported, is not finite, or is not smooth."""
+    """Return the activation ``module:function``; refuse if it cannot be imported, is not finite, or is not
+    smooth.
+    """
     if not allow_import:
         raise InputError(
             f"this kernel uses the function {text!r}, which is not imported from a store: name it yourself"

@@ -154,7 +154,8 @@ class _Sweeps:
             before = float(reached.max())
             if finite and norms.max() < before:
                 best, residual, reached = x, fresh, norms
-            if reached.max() > rtol and not (finite and norms.max() <= 0.5 * before):
+            spent = self.passes >= self.limit
+            if not spent and reached.max() > rtol and not (finite and norms.max() <= 0.5 * before):
                 why = why or "the matrix is singular or too ill-conditioned for float64 without a ridge"
                 return best, reached, f"stalled at residual {reached.max():.2g}: {why}"
         return best, reached, f"true relative residual below {rtol:g} in every column"

@@ -66,13 +66,16 @@ def certify(
 
 def _fits(op: Operator) -> bool:
     n = op.shape[0]
-    return n <= LARGEST_DENSE and 8 * n * n < 0.6 * psutil.virtual_memory().available
+    return n <= LARGEST_DENSE and 16 * n * n < 0.8 * psutil.virtual_memory().available
 
 
 def _why_weaker(op: Operator, grade: str) -> str:
     if grade == "rigorous":
         n = op.shape[0]
-        return f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
+        return (
+            f"the rigorous grade needs {16 * n * n / 1e9:.3g} GB for a "
+            f"dense factorization and was not possible; "
+        )
     return ""
 
 

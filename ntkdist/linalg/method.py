@@ -16,7 +16,7 @@ from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import default_rank
 
 # Passes per decade of residual on high-dimensional data; a thin product's flops run slower by this factor.
-_PASSES_PER_DECADE, _SLOWER = 5.0, 4.0
+_PASSES_PER_DECADE, _SLOWER = 5.0, 2.5
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,6 @@ class Bound:
     note: str
     premises: tuple[Premise, ...]
 
-    @property
-    def verdict(self) -> Premise | None:
-        """The weakest verdict of all premises: one that fails, else one unknown, else one that holds."""
-        order = ("does not hold", "unknown", "holds")
-        return min(self.premises, key=lambda premise: order.index(premise.verdict), default=None)
-
 
 def bounds(results: Results) -> tuple[Bound, ...]:
     """All statements, in the order of the document."""

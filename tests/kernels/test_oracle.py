@@ -12,7 +12,8 @@ from ntkdist.kernels import Kernel, Layer
 
 NAMES = {
     "relu": "relu", "leaky0.2": "leaky_relu(0.2)", "abs": "abs", "erf": "erf", "gelu": "gelu", "sin": "sin",
-    "cos": "cos", "rbf1": "rbf(1)", "sigmoid_like": "sigmoid_like", "exp": "exp(1,0.5)", "gaussian": "gaussian",
+    "cos": "cos", "rbf1": "rbf(1)", "sigmoid_like": "sigmoid_like", "exp": "exp(1,0.5)",
+    "gaussian": "gaussian",
     "mono3": "monomial(3)", "sign": "sign", "poly(0,1,.5)": "polynomial(0,1,0.5)",
 }  # fmt: skip
 

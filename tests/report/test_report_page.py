@@ -16,10 +16,24 @@ from run_document import HOSTILE, document
 from ntkdist.report import compare_html, render_html
 from ntkdist.report.page import CSP
 
-ALLOWED = set(
-    "html head meta link title style body main header section article footer div p h1 h2 h3 ul li dl dt dd table "
-    "thead tbody tr th td span strong code figure figcaption picture source img".split()
-)
+ALLOWED = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "main",
+        "header",
+        "section",
+        "article",
+        "footer",
+    ),
+    *("div", "p", "h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "span", "strong", "code"),
+    *("table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "picture", "source", "img"),
+}
 
 
 class Page(HTMLParser):
@@ -99,7 +113,9 @@ def test_a_hostile_name_everywhere_is_shown_as_text(name: str) -> None:
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=40))
 def test_any_name_leaves_the_page_inert(name: str) -> None:
-    results = poisoned({k: v for k, v in document().items() if k not in ("gram_sample", "kernel_function")}, name)
+    few = ("data", "kernel", "gram", "theory", "predictions", "provenance")  # one figure, to be quick
+    results = poisoned({key: document()[key] for key in few}, name)
+    results["theory"]["curve"] = None
     assert_inert(render_html(results))
 
 

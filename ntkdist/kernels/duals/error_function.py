@@ -1,8 +1,8 @@
 """φ(x) = a erf(bx) + e: F = a²(2/π) asin(2c/√((1+2q1)(1+2q2))) + e² with Σ scaled by b² (Williams 1997).
 
-The arcsine is taken as atan2(2c, √det) with det = 1 + 2(q1+q2) + 4(q1 q2 − c²), which never cancels, and D′ is a sum
-of two differences of angles, each from one atan2 of a product form.  Ḟ = a² b² (4/π)/√det.
-With a = e = 1/2 this is the “sigmoid-like” activation of neural-tangents.  Cost: five atan2.
+The arcsine is taken as atan2(2c, √det) with det = 1 + 2(q1+q2) + 4(q1 q2 − c²), which never cancels, and D′
+is a sum of two differences of angles, each from one atan2 of a product form.  Ḟ = a² b² (4/π)/√det. With a =
+e = 1/2 this is the “sigmoid-like” activation of neural-tangents.  Cost: five atan2.
 """
 
 from __future__ import annotations

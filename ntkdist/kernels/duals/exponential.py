@@ -1,9 +1,9 @@
 """Activations whose duals are exponentials of squared distances.
 
-``sinusoid``  φ = a sin(bx + ϕ): F = a²/2 (e^{−b²d/2} − cos 2ϕ e^{−b²s/2}); cos is ϕ = π/2, and √2 sin(√(2γ)x + π/4)
-gives the Gaussian kernel e^{−γd} (Rahimi & Recht 2007).  ``exponential``  φ = a e^{bx}: F = a² e^{b²(q1+q2) − b²d/2}.
-``bell``  φ = a e^{−gx²/2}: F = a² det^{−1/2}, det = 1 + g(q1+q2) + g²(q1 q2 − c²).
-All differences go through expm1.  Cost: about five exponentials.
+``sinusoid``  φ = a sin(bx + ϕ): F = a²/2 (e^{−b²d/2} − cos 2ϕ e^{−b²s/2}); cos is ϕ = π/2, and √2 sin(√(2γ)x
++ π/4) gives the Gaussian kernel e^{−γd} (Rahimi & Recht 2007).  ``exponential``  φ = a e^{bx}: F = a²
+e^{b²(q1+q2) − b²d/2}. ``bell``  φ = a e^{−gx²/2}: F = a² det^{−1/2}, det = 1 + g(q1+q2) + g²(q1 q2 − c²). All
+differences go through expm1.  Cost: about five exponentials.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Exact GELU, φ(x) = x Φ(x): with δ² = 1 + q1 + q2 + (q1 q2 − c²) and A = atan2(c, δ),
 
 F = c/4 + [cA + (c² + q1 q2 δ²)/((1+q1)(1+q2) δ)]/2π and
-Ḟ = 1/4 + A/2π + (c/2πδ)[1/δ² + (1 − q1 q2)/((1+q1)(1+q2)) + 1]   (Tsuchida et al. 2021, as in neural-tangents).
+Ḟ = 1/4 + A/2π + (c/2πδ)[1/δ² + (1 − q1 q2)/((1+q1)(1+q2)) + 1] (Tsuchida et al. 2021).
 
-The image's squared distance has no short closed form.  Where rows are close it is E(φ(√q1 z) − φ(√q2 z))² by the
-trapezoidal rule (which converges exponentially here) plus 2∫Ḟ dc from c to √(q1 q2) by Gauss–Legendre.
+The image's squared distance has no short closed form.  Where rows are close it is E(φ(√q1 z) − φ(√q2 z))² by
+the trapezoidal rule (which converges exponentially here) plus 2∫Ḟ dc from c to √(q1 q2) by Gauss–Legendre.
 Cost: one atan2 and two square roots; near-duplicates some microseconds.
 """
 
@@ -58,7 +58,9 @@ def gelu_radial(q1: Any, q2: Any) -> Any:
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def gelu(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k] is the number of Gauss–Legendre nodes, then nodes and weights on [0, 1]."""
+    """Return (F, Ḟ, D′, S′); par[k] is the number of Gauss–Legendre nodes, then nodes and weights on [0,
+    1].
+    """
     p = sqrt(q1) * sqrt(q2)
     gap = (sqrt(q1) - sqrt(q2)) * (sqrt(q1) - sqrt(q2))
     below = positive(d - gap) / 2.0

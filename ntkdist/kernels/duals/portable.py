@@ -1,4 +1,5 @@
-"""The few functions that dual activations are written in, for Numba; ``mp_twin`` gives the same code to mpmath.
+"""The few functions that dual activations are written in, for Numba; ``mp_twin`` gives the same code to
+mpmath.
 
 Cost: a call of ``sin_excess`` is one sine and one cosine, or ten multiplications near zero.
 """
@@ -70,7 +71,7 @@ def mp_twin(function: Callable[..., Any]) -> Callable[..., Any]:
         "sin_excess": _mp_sin_excess,
         "positive": _mp_positive,
     }
-    scope = {"__builtins__": __builtins__}
+    scope: dict[str, Any] = {"__builtins__": __builtins__}
     for name in plain.__code__.co_names:
         if name in names:
             scope[name] = names[name]

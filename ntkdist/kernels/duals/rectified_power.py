@@ -1,9 +1,10 @@
-"""Rectified monomials φ(x) = max(x, 0)ⁿ, the arc-cosine kernels of order n: F = pⁿ Jₙ(θ)/2π, Ḟ = n² pⁿ⁻¹ Jₙ₋₁/2π.
+"""Rectified monomials φ(x) = max(x, 0)ⁿ, the arc-cosine kernels of order n: F = pⁿ Jₙ(θ)/2π, Ḟ = n² pⁿ⁻¹
+Jₙ₋₁/2π.
 
-Jₙ(θ) = (π − θ) Pₙ(cos θ) + sin θ Rₙ(cos θ) (Cho & Saul 2009), with dJₙ/dcos θ = n² Jₙ₋₁, hence integer recurrences
-for Pₙ and Rₙ.  Jₙ(0) = π(2n−1)!!: finite on the diagonal.  The image's distance uses
-Jₙ(0) − Jₙ(θ) = n² ∫₀^θ sin t Jₙ₋₁(t) dt by Gauss–Legendre where rows are close.
-Cost: one atan2, one sine, 2n multiplications.
+Jₙ(θ) = (π − θ) Pₙ(cos θ) + sin θ Rₙ(cos θ) (Cho & Saul 2009), with dJₙ/dcos θ = n² Jₙ₋₁, hence integer
+recurrences for Pₙ and Rₙ.  Jₙ(0) = π(2n−1)!!: finite on the diagonal.  The image's distance uses Jₙ(0) −
+Jₙ(θ) = n² ∫₀^θ sin t Jₙ₋₁(t) dt by Gauss–Legendre where rows are close. Cost: one atan2, one sine, 2n
+multiplications.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ PowerSeries = list[Fraction]
 def arc_cosine_polynomials(order: int) -> tuple[PowerSeries, PowerSeries]:
     """Return the coefficients of Pₙ and Rₙ in powers of cos θ, exactly; each has ``order + 1`` entries.
 
-    From dJₙ/dx = n² Jₙ₋₁: Pₙ′ = n² Pₙ₋₁ with Pₙ(1) = (2n−1)!!, and Pₙ − x Rₙ + (1 − x²) Rₙ′ = n² (1 − x²) Rₙ₋₁.
+    From dJₙ/dx = n² Jₙ₋₁: Pₙ′ = n² Pₙ₋₁ with Pₙ(1) = (2n−1)!!, and Pₙ − x Rₙ + (1 − x²) Rₙ′ = n² (1 − x²)
+    Rₙ₋₁.
     """
     big = [Fraction(1)]
     small = [Fraction(0)]
@@ -66,8 +68,8 @@ def power(x: Any, n: int) -> Any:
 def rectified_power(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
     """Return (F, Ḟ, D′, S′).
 
-    par[k] = n, par[k+1] = number of Gauss–Legendre nodes g, then the g nodes and g weights on [0, 1], then Pₙ and Rₙ
-    (n + 1 coefficients each) and Pₙ₋₁ and Rₙ₋₁ (n coefficients each).
+    par[k] = n, par[k+1] = number of Gauss–Legendre nodes g, then the g nodes and g weights on [0, 1], then Pₙ
+    and Rₙ (n + 1 coefficients each) and Pₙ₋₁ and Rₙ₋₁ (n coefficients each).
     """
     n = int(par[k])
     count = int(par[k + 1])

@@ -1,7 +1,8 @@
 """Piecewise linear activations φ(x) = a min(x, 0) + b max(x, 0): ReLU (0, 1), leaky ReLU (α, 1), |x| (−1, 1).
 
 With A = (a² + b²)/2, k = (a − b)²/2π, p = √(q1 q2) and θ the angle, Cho & Saul (2009) gives
-F = k p sin θ + (A − kθ) c and Ḟ = A − kθ.  The image's squared distance is D′ = A d − 2kp (sin θ − θ cos θ): the
+F = k p sin θ + (A − kθ) c and Ḟ = A − kθ.
+The image's squared distance is D′ = A d − 2kp (sin θ − θ cos θ): the
 cusp at θ = 0 is in the second term, which a series resolves.  Past the right angle everything is written in
 ψ = π − θ, because antipodal rows (and |x|, which folds them together) need ψ to full relative precision.
 Cost: one atan2, one sine, one cosine, four square roots.

@@ -1,9 +1,9 @@
 """Any smooth activation by its Hermite expansion: φ(√q z) = Σ a_k(q) h_k(z) gives F = Σ a_k(q1) a_k(q2) ρᵏ.
 
-h_k are the orthonormal (probabilists') Hermite polynomials and ρ the correlation (Mehler's formula; O'Donnell 2014,
-§11.2).  Ḟ = Σ k a_k(q1) a_k(q2) ρᵏ⁻¹/p.  The coefficients of each row are computed once, so an entry costs a few
-multiplications per term.  The image's distance is Σ (a_k(q1) − a_k(q2))² + 2 Σ a_k(q1) a_k(q2) (1 − ρᵏ), in which
-1 − ρᵏ is accumulated from 1 − ρ; past the right angle the same with (−1)ᵏ.
+h_k are the orthonormal (probabilists') Hermite polynomials and ρ the correlation (Mehler's formula; O'Donnell
+2014, §11.2).  Ḟ = Σ k a_k(q1) a_k(q2) ρᵏ⁻¹/p.  The coefficients of each row are computed once, so an entry
+costs a few multiplications per term.  The image's distance is Σ (a_k(q1) − a_k(q2))² + 2 Σ a_k(q1) a_k(q2) (1
+− ρᵏ), in which 1 − ρᵏ is accumulated from 1 − ρ; past the right angle the same with (−1)ᵏ.
 """
 
 from __future__ import annotations
