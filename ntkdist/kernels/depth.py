@@ -92,9 +92,7 @@ def correlation_fixed_point(
     for taken in range(1, steps + 1):
         new_q, new_rho, _ = _advance(program, q, rho)
         if not np.isfinite(new_q):
-            raise InputError(
-                f"the squared length grows without bound after {taken} layers; choose a smaller sigma_w"
-            )
+            raise InputError(f"the squared length grows without bound after {taken} layers; choose a smaller sigma_w")
         settled = abs(new_rho - rho) <= rtol and abs(new_q - q) <= rtol * new_q
         rho = new_rho
         if new_q < 1e-200 or new_q > 1e200:

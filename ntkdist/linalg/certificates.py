@@ -72,10 +72,7 @@ def _fits(op: Operator) -> bool:
 def _why_weaker(op: Operator, grade: str) -> str:
     if grade == "rigorous":
         n = op.shape[0]
-        return (
-            f"the rigorous grade needs {16 * n * n / 1e9:.3g} GB for a "
-            f"dense factorization and was not possible; "
-        )
+        return f"the rigorous grade needs {16 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
     return ""
 
 

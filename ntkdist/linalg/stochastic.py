@@ -45,9 +45,7 @@ class SpectralSample:
         """log det(K + ridge·I); raises Unresolvable where a Ritz value is not positive."""
         resolved = self.n * 2.0**-53 * max(float(x.max()) for x in self.nodes)
         if min(float(x.min()) for x in self.nodes) + ridge <= resolved:
-            raise Unresolvable(
-                "log det: K + ridge·I is not positive definite to working precision; add a ridge."
-            )
+            raise Unresolvable("log det: K + ridge·I is not positive definite to working precision; add a ridge.")
         return self.trace(lambda x: np.log(x + ridge))
 
     def effective_dimension(self, ridge: float) -> Estimate:

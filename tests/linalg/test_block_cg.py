@@ -115,9 +115,7 @@ def test_an_exact_start_costs_one_pass_and_progress_tells_the_residual():
     a, told = with_spectrum(np.linspace(0.5, 1, 30), rng), []
     x = rng.standard_normal((30, 2))
     assert block_cg(DenseOperator(a), a @ x, x0=x).passes == 1
-    solve = block_cg(
-        DenseOperator(a), a @ x, progress=lambda done, total, residual: told.append((done, residual))
-    )
+    solve = block_cg(DenseOperator(a), a @ x, progress=lambda done, total, residual: told.append((done, residual)))
     assert [d for d, _ in told] == sorted(d for d, _ in told)
     assert told[-1][1] <= 1e-8
     assert solve.history

@@ -108,9 +108,7 @@ def test_float32_storage_is_covered_by_its_error_norm():
 
 def test_equal_rows_make_the_matrix_singular_by_name():
     op = DenseOperator(np.ones((3, 3)))
-    low, _ = certify(
-        op, rayleigh(np.ones((3, 3)), np.r_[1.0, -1, 0]), lambda_max(op), duplicates=[np.array([0, 1, 2])]
-    )
+    low, _ = certify(op, rayleigh(np.ones((3, 3)), np.r_[1.0, -1, 0]), lambda_max(op), duplicates=[np.array([0, 1, 2])])
     assert (low.lower, low.upper) == (0.0, 0.0)
     assert "0 = 1 = 2" in low.reason
 

@@ -83,9 +83,7 @@ def test_the_a_posteriori_pair_holds_for_any_x(kernel, ridge, error):
     a = kernel + ridge * np.eye(N)
     x = np.linalg.solve(a, y)
     truth = np.einsum("ij,ij->j", y, x)
-    got = inverse_form(
-        DenseOperator(kernel), y, x + error * rng.standard_normal(y.shape), w[0] * 0.999, ridge
-    )
+    got = inverse_form(DenseOperator(kernel), y, x + error * rng.standard_normal(y.shape), w[0] * 0.999, ridge)
     assert (got.lower <= truth).all()
     assert (got.upper >= truth).all()
     assert (got.lower <= got.value).all()

@@ -61,9 +61,7 @@ def test_a_markdown_table_keeps_its_columns_whatever_the_names(results: dict[str
 def test_csv_text_is_never_a_formula_and_reads_back(name: str) -> None:
     found = cell(name)
     assert not found.startswith(("=", "+", "-", "@", "\t", "\r"))
-    (header, (back, value)) = list(
-        csv.reader(io.StringIO(csv_text({name: [name], "the number beside it": [1.5]})))
-    )
+    (header, (back, value)) = list(csv.reader(io.StringIO(csv_text({name: [name], "the number beside it": [1.5]}))))
     assert back == found
     assert header[0] == found
     assert value == "1.5"
