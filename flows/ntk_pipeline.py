@@ -13,6 +13,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas import State
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -44,25 +45,32 @@ def ntk_pipeline(config: RunConfig, unlock: bool = False) -> Any:
         clock = Stopwatch()
         try:
             with clock("prepare"):
-                stages.prepare_stage(name)
+                outcome(stages.prepare_stage(name, return_state=True))
             with claimed_store(live.prepared, unlock=unlock) as store:
                 live.session = Session(store, live.prepared.kernel, config)
                 if config.gram.mode != "recomputed":
                     with clock("gram"):
                         _gram(name, live)
                 with clock("spectrum"):
-                    spectrum = stages.spectrum_stage(name)
+                    spectrum = outcome(stages.spectrum_stage(name, return_state=True))
                 with clock("solve"):
-                    stages.solve_stage(name)
+                    outcome(stages.solve_stage(name, return_state=True))
                 with clock("theory"):
-                    stages.theory_stage(name, spectrum)
+                    outcome(stages.theory_stage(name, spectrum, return_state=True))
                 with clock("predict"):
-                    stages.predict_stage(name)
-                results = stages.report_stage(name, clock.seconds)
+                    outcome(stages.predict_stage(name, return_state=True))
+                results = outcome(stages.report_stage(name, clock.seconds, return_state=True))
         except NtkdistError as error:
             return Failed(message=str(error), data=error)
         _publish(results)
         return results
+
+
+def outcome(state: State[Any]) -> Any:
+    """The result of a finished task; its refusal or error is raised here."""
+    if isinstance(state.data, NtkdistError):
+        raise state.data
+    return state.result()
 
 
 def _gram(name: str, live: Live) -> None:
@@ -78,7 +86,8 @@ def _gram(name: str, live: Live) -> None:
         futures = [stages.gram_band.submit(name, band) for band in bands]
         finished = 0
         for future, band in zip(futures, bands, strict=True):
-            future.result()
+            future.wait()
+            outcome(future.state)
             finished += _entries(live, bands[band])
             live.progress.update(finished)
     live.progress.finish()

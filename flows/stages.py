@@ -46,7 +46,13 @@ def in_one_sentence(stage: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
+    """A refusal will be the same the next time; anything else (a lost cluster, an I/O error) may not."""
+    return not isinstance(state.data, NtkdistError)
+
+
 _RETRIED: dict[str, Any] = {
+    "retry_condition_fn": worth_retrying,
     "retries": 2,
     "retry_delay_seconds": [2, 10],
     "cache_policy": NO_CACHE,

@@ -50,7 +50,7 @@ def test_the_flow_gives_the_command_lines_results_and_leaves_artifacts(tmp_path:
         assert any(stage in name for name in names), stage
     artifact = Artifact.get("ntk-summary")
     assert artifact is not None
-    assert "λ_min" in str(artifact.data)
+    assert "λ\\_min" in str(artifact.data)
     assert Artifact.get("ntk-results") is not None
 
 
