@@ -88,8 +88,10 @@ class RunStore:
         tiling = Tiling(identity.n, identity.tile)
         if mine is None or "receipts" not in self.group:
             with disk_errors(self.root):
-                if "gram" in self.group:
-                    del self.group["gram"]
+                # A run killed right here may have left one or both arrays without an identity.
+                for name in ("gram", "receipts"):
+                    if name in self.group:
+                        del self.group[name]
                 create_tiles(self.group, tiling, identity.storage)
         _checkpoint("store.claim")
         self.set_attributes({**attributes, "identity": identity.to_dict()})
