@@ -12,6 +12,7 @@ second), once per kernel and process.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,12 @@ def fit(kernel: Kernel, tangent: bool, dtype: str) -> Fit | None:
     """Return the polynomial pair of ``kernel``, or None where no degree reaches the accepted error."""
     if collapse_degree(kernel) is None:
         return None
-    return _fit(kernel, tangent, dtype)
+    # mpmath's precision is a global of the process: two fits at once would take each other's digits.
+    with _FITTING:
+        return _fit(kernel, tangent, dtype)
+
+
+_FITTING = threading.Lock()
 
 
 @lru_cache(maxsize=64)
