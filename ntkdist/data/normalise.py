@@ -68,7 +68,7 @@ class Normaliser:
         if self.how == "standardise":
             assert self.mean is not None
             assert self.scale is not None
-            return np.divide(rows - self.mean, self.scale, dtype=np.float64)
+            return np.asarray((rows - self.mean) / self.scale, dtype=np.float64)
         if self.how == "unit":
             # Scaling by the largest entry first keeps the squares from overflowing.
             largest = np.abs(rows).max(axis=1, keepdims=True)
