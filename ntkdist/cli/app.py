@@ -71,6 +71,9 @@ def _run(program: typer.Typer, name: str, argv: list[str]) -> int:
     try:
         code = program(args=argv, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
+        # Typer swallows a Ctrl-C and makes it its own exit code.
+        if code == 128 + signal.SIGINT:
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except typer.Exit as stop:
         return int(stop.exit_code)

@@ -74,7 +74,7 @@ class Normaliser:
             largest = np.abs(rows).max(axis=1, keepdims=True)
             scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
             length = np.sqrt((scaled**2).sum(axis=1, keepdims=True))
-            return np.divide(scaled, length, out=np.zeros_like(rows), where=length > 0)
+            return np.asarray(np.divide(scaled, length, out=np.zeros_like(rows), where=length > 0))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
