@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ntkdist.linalg import Eigenpair, Interval, certify, lambda_max, lambda_min
@@ -51,6 +51,8 @@ def extreme_eigenvalues(
         duplicates=gram.duplicates,
     )
     progress.finish()
+    how = f"{gram.kernel.entry_error(gram.compute_dtype, which=gram.which).how}, to first order"
+    low, high = (replace(end, reason=f"{end.reason}; error of the entries: {how}") for end in (low, high))
     return Spectrum(low, high, bottom, top, gram.error_norm)
 
 
