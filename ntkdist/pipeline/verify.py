@@ -47,11 +47,12 @@ def verify_run(
     damaged += _differing(store, tiles, kernel, identity.which, [good[k] for k in chosen])
     if repair and damaged:
         with writer_lock(Path(root), unlock=unlock):
+            # First what stands on the tiles: killed in between, the next run makes all of it again.
+            for later in ("spectrum", "solution", "theory", "predictions"):
+                store.drop_stage(later)
             tiles.forget(damaged)
             with gram_client(ClusterConfig.model_validate({})) as client:
                 compute_gram(store, kernel, client, only=damaged, progress=progress)
-            for later in ("spectrum", "solution", "theory", "predictions"):
-                store.drop_stage(later)
     return {
         "run": str(root),
         "tiles": tiles.tiling.count,

@@ -61,7 +61,7 @@ class RunStore:
         path = Path(root)
         with disk_errors(path):
             if not (path / "zarr.json").exists():
-                if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
+                if path.exists() and (not path.is_dir() or any(_foreign(p) for p in path.iterdir())):
                     raise InputError(f"{path} exists and is not a run store; choose another path with --set store=…")
                 path.mkdir(parents=True, exist_ok=True)
                 zarr.create_group(path, zarr_format=3, attributes={"ntkdist_format": FORMAT})
@@ -181,8 +181,11 @@ class RunStore:
 
     def drop_stage(self, name: str) -> None:
         """Forget what stage ``name`` left behind, finished or not."""
-        if (self.root / name).exists():
-            shutil.rmtree(self.root / name)
+        folder = self.root / name
+        if folder.exists():
+            # What says "done" goes first: killed in between, the stage must not look finished.
+            (folder / "zarr.json").unlink(missing_ok=True)
+            shutil.rmtree(folder)
 
     def stage_array(self, name: str, label: str) -> NDArray[Any]:
         """Read an array of a finished stage, checked against its checksum."""
@@ -197,3 +200,8 @@ class RunStore:
                 f"{name}/{label} of {self.root} is damaged; remove {self.root / name} and start the run again."
             )
         return array
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a file in a folder without zarr.json is somebody else's, not a killed creation's remains."""
+    return path.name != ".lock" and not path.name.endswith(".partial")

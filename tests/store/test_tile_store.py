@@ -175,3 +175,28 @@ def test_orphans_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     (tmp_path / "gram" / "x.partial").write_text("")
     assert sweep_partial(tmp_path) == 1
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_creation_killed_before_its_first_file_was_in_place_is_continued(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json.0123.partial").write_text("{")
+    assert RunStore.create(tmp_path / "a.zarr").identity is None
+
+
+def test_a_stage_whose_removal_was_killed_half_way_does_not_look_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = filled(tmp_path / "a.zarr")
+    store.finish_stage("solution", "key", {"a": 1}, {"weights": np.arange(3.0)})
+
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ntkdist.store.run_store.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.drop_stage("solution")
+    monkeypatch.undo()
+    again = RunStore.create(tmp_path / "a.zarr")
+    assert again.stage("solution", "key") is None
+    again.finish_stage("solution", "key", {"a": 2}, {"weights": np.arange(3.0)})
+    assert again.stage("solution", "key") is not None
