@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.kernels.duals.portable import mp_twin
-from ntkdist.kernels.recursion import entry
+from ntkdist.kernels.recursion import entry, norm_step
 
 if TYPE_CHECKING:
     from ntkdist.kernels.kernel import Kernel
@@ -121,28 +121,29 @@ def _exact(kernel: Kernel, tangent: bool, side: int, r: Any) -> Any:
     length, bias = (mpmath.mpf(v) for v in _start(kernel))
     program = kernel.program
     small, large = 2 * length * r * r, 4 * length - 2 * length * r * r
-    d, s = (small, large) if side > 0 else (large, small)
+    v, w = (small, large) if side > 0 else (large, small)
     rows = row_tables(program, np.array([float(length + bias)]))
-    q = _norms(program, length + bias, rows.coefficients[0])
-    c = (s - d) / 4 + bias
+    q, image = _norms(program, length + bias, rows.coefficients[0])
+    c = (w - v) / 4 + bias
     start = c if program.trained_input else mpmath.mpf(0)
     return mp_twin(entry)(
-        tangent, start, c, d, s + 4 * bias, program.ops, program.where, program.series, program.par,
-        program.numbers, q, q, rows.coefficients[0], rows.coefficients[0],
+        tangent, start, c, v, w + 4 * bias, program.ops, program.where, program.series, program.par,
+        program.numbers, q, q, image, image, rows.coefficients[0], rows.coefficients[0],
     )  # fmt: skip
 
 
-def _norms(program: Program, start: Any, row: Any) -> list[Any]:
-    from ntkdist.kernels.recursion import step
-
-    twin, q, result = mp_twin(step), start, []
+def _norms(program: Program, start: Any, row: Any) -> tuple[list[Any], list[Any]]:
+    """Return the norms entering every layer and those of its images, in mpmath."""
+    advance, q, norms, images = mp_twin(norm_step), start, [], []
     for l in range(program.depth):
-        result.append(q)
-        q = twin(
-            program.ops[l], program.where[l], program.series[l], q, q, q, 0 * q, 4 * q, 0 * q, program.par,
-            program.numbers[l], row, row,
-        )[0]  # fmt: skip
-    return result
+        norms.append(q)
+        state, image = np.array([q]), np.array([q])
+        advance(
+            state, image, program.ops[l], program.where[l], program.series[l], program.par, program.numbers[l], [row]
+        )
+        q = state[0]
+        images.append(image[0])
+    return norms, images
 
 
 def _to_powers(chebyshev: list[Any]) -> list[Any]:
@@ -176,18 +177,18 @@ def _measured(kernel: Kernel, tangent: bool, near: NDArray[Any], far: NDArray[An
     length, bias = _start(kernel)
     program = kernel.program
     rows = row_tables(program, np.array([length + bias]))
-    q, row = rows.q[0], rows.coefficients[0]
+    q, image, row = rows.q[0], rows.image[0], rows.coefficients[0]
     r = (np.linspace(0, 1, 201) ** 1.5).astype(near.dtype)
     top, worst = 0.0, 0.0
     for side, half in ((1, near), (-1, far)):
         got = horner(half, r).astype(np.float64)
         for x, value in zip(r.astype(np.float64), got, strict=True):
             small, large = 2 * length * x * x, 4 * length - 2 * length * x * x
-            d, s = (small, large) if side > 0 else (large, small)
-            c = (s - d) / 4 + bias
+            v, w = (small, large) if side > 0 else (large, small)
+            c = (w - v) / 4 + bias
             want = entry(
-                tangent, c * program.trained_input, c, d, s + 4 * bias, program.ops, program.where,
-                program.series, program.par, program.numbers, q, q, row, row,
+                tangent, c * program.trained_input, c, v, w + 4 * bias, program.ops, program.where,
+                program.series, program.par, program.numbers, q, q, image, image, row, row,
             )  # fmt: skip
             top = max(top, abs(want))
             worst = max(worst, abs(value - want))

@@ -18,7 +18,7 @@ from ntkdist.errors import InputError
 from ntkdist.kernels.kernel import Kernel
 from ntkdist.kernels.layer import Layer
 from ntkdist.kernels.program import Program
-from ntkdist.kernels.recursion import step
+from ntkdist.kernels.recursion import norm_step, step
 
 Floats = NDArray[np.float64]
 
@@ -112,10 +112,13 @@ def _advance(program: Program, q: float, rho: float) -> tuple[float, float, floa
     if activation.coefficients is not None:
         rows[: activation.terms] = activation.coefficients(np.array([q]))[0]
     lack = 1 - rho
-    arguments = (int(program.ops[0]), 0, 0, q, q)
-    tail = (program.par, program.numbers[0], rows, rows)
-    new_q, _, _, _ = step(*arguments, q, 0.0, 4.0 * q, 0.0, *tail)
-    c, _, _, tangent = step(*arguments, q * rho, 2 * q * lack, 4 * q - 2 * q * lack, 1.0, *tail)
+    state, image = np.array([q]), np.empty(1)
+    norm_step(state, image, int(program.ops[0]), 0, 0, program.par, program.numbers[0], rows[None])
+    new_q, g = state[0], image[0]
+    c, _, _, tangent = step(
+        int(program.ops[0]), 0, 0, q, q, g, g, q * rho, 2 * q * lack, 4 * q - 2 * q * lack, 1.0,
+        program.par, program.numbers[0], rows, rows,
+    )  # fmt: skip
     if not math.isfinite(new_q):
         return math.inf, math.nan, math.nan
     w2, b2, _, alpha, beta = (float(v) for v in program.numbers[0, :5])

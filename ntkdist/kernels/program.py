@@ -77,9 +77,12 @@ def lower(
 
 @dataclass(frozen=True)
 class Rows:
-    """Per row: ``q`` (n, L) is the norm entering each activation's layer, ``coefficients`` (n, terms)."""
+    """Per row: ``q`` (n, L) is the norm entering each layer, ``image`` (n, L) the E φ² of its activation,
+    ``coefficients`` (n, terms).
+    """
 
     q: Floats
+    image: Floats
     coefficients: Floats
 
 
@@ -89,7 +92,8 @@ def row_tables(program: Program, q0: Floats) -> Rows:
     Raises ``InputError`` naming the layer where a norm overflows, or where a zero norm meets a LayerNorm.
     """
     n, depth = q0.size, program.depth
-    q = np.empty((n, depth))
+    q, image = np.empty((n, depth)), np.empty((n, depth))
+    norms = np.empty(n)
     coefficients = np.zeros((n, program.terms + 1))
     state = q0.astype(np.float64, copy=True)
     for l in range(depth):
@@ -105,12 +109,13 @@ def row_tables(program: Program, q0: Floats) -> Rows:
             coefficients[:, first : first + activation.terms] = activation.coefficients(inner)
         with np.errstate(over="ignore", invalid="ignore"):
             norm_step(
-                state, int(program.ops[l]), int(program.where[l]), int(program.series[l]),
+                state, norms, int(program.ops[l]), int(program.where[l]), int(program.series[l]),
                 program.par, program.numbers[l], coefficients,
             )  # fmt: skip
+        image[:, l] = norms
         if not np.all(np.isfinite(state)):
             raise InputError(
                 f"the kernel overflows at layer {l + 1} ({activation}, sigma_w = {w2**0.5:g}):"
                 " scale the inputs down or choose a smaller sigma_w"
             )
-    return Rows(q, coefficients)
+    return Rows(q, image, coefficients)

@@ -190,7 +190,7 @@ def recursion_panel(
         panel, columns, first, mirrored, tangent, heat(kernel), kernel.first_bias**2, CLOSE[panel.dtype.name],
         left.x, right.x, left.lengths, right.lengths,
         program.ops, program.where, program.series, program.par, program.numbers,
-        left.rows.q, right.rows.q, left.rows.coefficients, right.rows.coefficients,
+        left.rows.q, right.rows.q, left.rows.image, right.rows.image, left.rows.coefficients, right.rows.coefficients,
     )  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def diagonal_of(kernel: Kernel, ready: Prepared, which: str) -> Array:
     diagonal_pass(
         result, which == "ntk", heat(kernel), kernel.first_bias**2, ready.lengths,
         program.ops, program.where, program.series, program.par, program.numbers,
-        ready.rows.q, ready.rows.coefficients,
+        ready.rows.q, ready.rows.image, ready.rows.coefficients,
     )  # fmt: skip
     return result
 

@@ -76,6 +76,7 @@ ARCHITECTURES = {
     "biases": [("relu", 1.3, 0.4, False, False)] * 3,
     "residual": [("relu", 1.1, 0.2, True, False)] * 3,
     "layernorm": [("relu", 1.1, 0.2, False, True)] * 3,
+    "residual layernorm": [("relu", 1.1, 0.2, True, True)] * 3,
     "mixed": [
         ("erf", 1.5, 0.1, False, False),
         ("relu", 1.4, 0.2, False, False),
@@ -90,12 +91,26 @@ ARCHITECTURES = {
 def test_architectures_agree_with_fifty_digits(name, ratio):
     layers = ARCHITECTURES[name]
     kernel = Kernel(layers=[Layer(a, w, b, residual=skip, layernorm=norm) for a, w, b, skip, norm in layers])
-    # Nearly collinear rows of different lengths keep fewer digits of their angle outside the collapse.
-    for angle in ANGLES if ratio == 1 else ANGLES[4:10]:
+    for angle in ANGLES:
         x, z = rows_at(angle, ratio=ratio)
         _, theta = reference(layers, x, z)
         top = np.sqrt(kernel.diagonal(x[None]) * kernel.diagonal(z[None]))[0]
         assert abs(kernel.tile(x[None], z[None])[0, 0] - float(theta)) <= 1e-13 * top
+
+
+@pytest.mark.parametrize("depth", [10, 50])
+@pytest.mark.parametrize("name", ["biases", "residual", "layernorm", "mixed", "residual layernorm"])
+def test_deep_architectures_agree_with_fifty_digits(name, depth):
+    """Repeated to ``depth`` layers with σ_w scaled so that 50 residual layers neither vanish nor overflow."""
+    layers = [(a, w / (2 if skip else 1), b, skip, norm) for a, w, b, skip, norm in ARCHITECTURES[name]]
+    layers = (layers * depth)[:depth]
+    kernel = Kernel(layers=[Layer(a, w, b, residual=skip, layernorm=norm) for a, w, b, skip, norm in layers])
+    for angle in ANGLES[::2]:
+        x, z = rows_at(angle, ratio=1.7)
+        sigma, theta = reference(layers, x, z)
+        for which, want in (("ntk", theta), ("nngp", sigma)):
+            top = np.sqrt(kernel.diagonal(x[None], which) * kernel.diagonal(z[None], which))[0]
+            assert abs(kernel.tile(x[None], z[None], which)[0, 0] - float(want)) <= 1e-13 * top, (angle, which)
 
 
 def test_float32_is_good_to_two_in_a_million_away_from_the_cusp():
@@ -111,7 +126,7 @@ def test_float32_is_good_to_two_in_a_million_away_from_the_cusp():
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_image_distances_are_those_of_the_dual(name):
-    """D′ = Q1 + Q2 − 2F and S′ = Q1 + Q2 + 2F, whose cancellation 60 digits do not feel."""
+    """V′ = 2(√(G1 G2) − F) and W′ = 2(√(G1 G2) + F), whose cancellation 60 digits do not feel."""
     phi = ACTIVATIONS[name]
     with mpmath.workdps(60):
         for q1, q2, angle in [
@@ -122,25 +137,23 @@ def test_image_distances_are_those_of_the_dual(name):
             (1.1, 1.1, 3.1415926),
         ]:
             p = mpmath.sqrt(mpmath.mpf(q1) * mpmath.mpf(q2))
-            gap = (mpmath.sqrt(q1) - mpmath.sqrt(q2)) ** 2
-            d = 4 * p * mpmath.sin(mpmath.mpf(angle) / 2) ** 2 + gap
-            s = 2 * (mpmath.mpf(q1) + q2) - d
-            c = (s - d) / 4
+            v = 4 * p * mpmath.sin(mpmath.mpf(angle) / 2) ** 2
+            w = 4 * p - v
+            c = p - v / 2
             row1 = row2 = np.zeros(1)
             if phi.coefficients is not None:
                 row1, row2 = phi.coefficients(np.array([q1])), phi.coefficients(np.array([q2]))
                 row1, row2 = row1[0], row2[0]
             par = np.array([*phi.par, 0.0])
             exact = mp_twin(dual)
-            f, fdot, _, _ = exact(phi.op, q1 * p / p, q2 * p / p, c, d, s, par, 0, row1, row2, 0)
-            own1 = exact(phi.op, q1 * p / p, q1 * p / p, mpmath.mpf(q1), 0 * p, 4 * q1 * p / p, par, 0, row1, row1, 0)[
-                0
-            ]
-            own2 = exact(phi.op, q2 * p / p, q2 * p / p, mpmath.mpf(q2), 0 * p, 4 * q2 * p / p, par, 0, row2, row2, 0)[
-                0
-            ]
-            got = dual(phi.op, q1, q2, float(c), float(d), float(s), par, 0, row1, row2, 0)
-            want = (f, fdot, own1 + own2 - 2 * f, own1 + own2 + 2 * f)
+            m1, m2 = mpmath.mpf(q1), mpmath.mpf(q2)
+            own1 = exact(phi.op, m1, m1, 0 * p, 0 * p, m1, 0 * p, 4 * m1, par, 0, row1, row1, 0)[0]
+            own2 = exact(phi.op, m2, m2, 0 * p, 0 * p, m2, 0 * p, 4 * m2, par, 0, row2, row2, 0)[0]
+            f, fdot, _, _ = exact(phi.op, m1, m2, own1, own2, c, v, w, par, 0, row1, row2, 0)
+            images = (float(own1), float(own2))
+            got = dual(phi.op, q1, q2, *images, float(c), float(v), float(w), par, 0, row1, row2, 0)
+            middle = mpmath.sqrt(own1 * own2)
+            want = (f, fdot, 2 * (middle - f), 2 * (middle + f))
             top = float(mpmath.sqrt(own1 * own2))
             assert abs(got[0] - float(want[0])) <= 2e-14 * top
             assert abs(got[1] - float(want[1])) <= 2e-14 * max(1.0, abs(float(want[1])))

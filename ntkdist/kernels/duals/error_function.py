@@ -1,8 +1,9 @@
 """φ(x) = a erf(bx) + e: F = a²(2/π) asin(2c/√((1+2q1)(1+2q2))) + e² with Σ scaled by b² (Williams 1997).
 
-The arcsine is taken as atan2(2c, √det) with det = 1 + 2(q1+q2) + 4(q1 q2 − c²), which never cancels, and D′
-is a sum of two differences of angles, each from one atan2 of a product form.  Ḟ = a² b² (4/π)/√det. With a =
-e = 1/2 this is the “sigmoid-like” activation of neural-tangents.  Cost: five atan2.
+The arcsine is taken as atan2(2c, √det) with det = 1 + 2(q1+q2) + 4(q1 q2 − c²), which never cancels, and the
+image's squared distance is a sum of two differences of angles, each from one atan2 of a product form.
+Ḟ = a² b² (4/π)/√det.  With a = e = 1/2 this is the “sigmoid-like” activation of neural-tangents.  Cost: five
+atan2.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from numba import njit
 
-from ntkdist.kernels.duals.portable import PI, atan2, positive, sqrt
+from ntkdist.kernels.duals.portable import PI, atan2, gap_of, positive, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -23,19 +24,24 @@ def turn(q1: Any, q2: Any, c: Any, d: Any, h: Any, root: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def error_function(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k:k+3] = (a², b², e²)."""
+def error_function(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k:k+3] = (a², b², e²)."""
     amp = par[k] * 2.0 / PI
     b2 = par[k + 1]
     shift = par[k + 2]
-    u = b2 * q1
-    v = b2 * q2
+    x = b2 * q1
+    y = b2 * q2
     t = b2 * c
-    gap = (sqrt(u) - sqrt(v)) * (sqrt(u) - sqrt(v))
-    h = positive(b2 * d - gap) * positive(b2 * s - gap) / 4.0
-    root = sqrt(1.0 + 2.0 * (u + v) + 4.0 * h)
+    gap = gap_of(x, y)
+    h = b2 * v * b2 * w / 4.0
+    root = sqrt(1.0 + 2.0 * (x + y) + 4.0 * h)
     f = amp * atan2(2.0 * t, root) + shift
     fdot = 2.0 * amp * b2 / root
-    d_next = amp * (turn(u, v, t, b2 * d, h, root) + turn(v, u, t, b2 * d, h, root))
-    s_next = amp * (turn(u, v, -t, b2 * s, h, root) + turn(v, u, -t, b2 * s, h, root)) + 4.0 * shift
-    return f, fdot, d_next, s_next
+    near = b2 * v + gap
+    far = b2 * w + gap
+    d_next = amp * (turn(x, y, t, near, h, root) + turn(y, x, t, near, h, root))
+    s_next = amp * (turn(x, y, -t, far, h, root) + turn(y, x, -t, far, h, root)) + 4.0 * shift
+    radial = gap_of(g1, g2)
+    return f, fdot, positive(d_next - radial), positive(s_next - radial)

@@ -12,15 +12,20 @@ from typing import Any
 
 from numba import njit
 
-from ntkdist.kernels.duals.portable import exp, expm1, positive, sqrt
+from ntkdist.kernels.duals.portable import exp, expm1, gap_of, positive, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def sinusoid(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k:k+3] = (a²/2, b², cos 2ϕ)."""
+def sinusoid(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k:k+3] = (a²/2, b², cos 2ϕ)."""
     half = par[k]
     b2 = par[k + 1]
     fold = par[k + 2]
+    gap = gap_of(q1, q2)
+    d = v + gap
+    s = w + gap
     plus = exp(-b2 * d / 2.0)
     minus = exp(-b2 * s / 2.0)
     f = half * (plus - fold * minus)
@@ -46,30 +51,32 @@ def sinusoid(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: A
         )
     else:
         s_next = half * (2.0 + 2.0 * plus - fold * (e1 * e1 + e2 * e2 + 2.0 * minus))
-    return f, fdot, d_next, s_next
+    between = gap_of(g1, g2)
+    return f, fdot, positive(d_next - between), positive(s_next - between)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def exponential(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k:k+2] = (a², b²)."""
+def exponential(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k:k+2] = (a², b²)."""
     a2 = par[k]
     b2 = par[k + 1]
+    d = v + gap_of(q1, q2)
     f = a2 * exp(b2 * (q1 + q2 - d / 2.0))
-    e1 = exp(b2 * q1)
-    e2 = exp(b2 * q2)
-    high = e1 if q1 > q2 else e2
-    radial = high * expm1(b2 * (q2 - q1) if q1 > q2 else b2 * (q1 - q2))
-    d_next = a2 * (radial * radial - 2.0 * e1 * e2 * expm1(-b2 * d / 2.0))
-    return f, b2 * f, d_next, a2 * (e1 * e1 + e2 * e2) + 2.0 * f
+    # √(g1 g2) = a² e^{b²(q1 + q2)}, so the distance has no radial part to cancel.
+    both = a2 * exp(b2 * (q1 + q2))
+    return f, b2 * f, -2.0 * both * expm1(-b2 * d / 2.0), 2.0 * (both + f)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def bell(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k:k+2] = (a², g)."""
+def bell(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k:k+2] = (a², g)."""
     a2 = par[k]
     g = par[k + 1]
-    gap = (sqrt(q1) - sqrt(q2)) * (sqrt(q1) - sqrt(q2))
-    h = positive(d - gap) * positive(s - gap) / 4.0
+    h = v * w / 4.0
     det = 1.0 + g * (q1 + q2) + g * g * h
     root = sqrt(det)
     root1 = sqrt(1.0 + 2.0 * g * q1)
@@ -78,4 +85,6 @@ def bell(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, 
     lift = g * g * h
     d1 = (g * (q2 - q1) + lift) / (root * root1 * (root + root1))
     d2 = (g * (q1 - q2) + lift) / (root * root2 * (root + root2))
-    return f, a2 * g * g * c / (det * root), a2 * (d1 + d2), a2 * (1.0 / root1 + 1.0 / root2) + 2.0 * f
+    radial = gap_of(g1, g2)
+    wide = a2 * (1.0 / root1 + 1.0 / root2) + 2.0 * f
+    return f, a2 * g * g * c / (det * root), positive(a2 * (d1 + d2) - radial), positive(wide - radial)

@@ -14,7 +14,7 @@ from typing import Any
 
 from numba import njit
 
-from ntkdist.kernels.duals.portable import PI, atan2, erf, exp, positive, sqrt
+from ntkdist.kernels.duals.portable import PI, atan2, erf, exp, gap_of, positive, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -57,24 +57,24 @@ def gelu_radial(q1: Any, q2: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def gelu(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k] is the number of Gauss–Legendre nodes, then nodes and weights on [0,
+def gelu(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k] is the number of Gauss–Legendre nodes, then nodes and weights on [0,
     1].
     """
     p = sqrt(q1) * sqrt(q2)
-    gap = (sqrt(q1) - sqrt(q2)) * (sqrt(q1) - sqrt(q2))
-    below = positive(d - gap) / 2.0
-    above = positive(s - gap) / 2.0
-    h = below * above
+    below = v / 2.0
+    h = below * w / 2.0
     f = gelu_value(q1, q2, c, h)
     fdot = gelu_slope(q1, q2, c, h)
-    own = gelu_value(q1, q1, q1, 0.0 * h) + gelu_value(q2, q2, q2, 0.0 * h)
-    d_next = own - 2.0 * f
-    if 50.0 * d < q1 + q2:
+    radial = gap_of(g1, g2)
+    d_next = g1 + g2 - 2.0 * f
+    if 50.0 * (v + gap_of(q1, q2)) < q1 + q2:
         count = int(par[k])
         integral = 0.0 * h
         for j in range(count):
             x = below * par[k + 1 + j]
             integral += par[k + 1 + count + j] * gelu_slope(q1, q2, p - x, x * (2.0 * p - x))
         d_next = gelu_radial(q1, q2) + 2.0 * below * integral
-    return f, fdot, d_next, own + 2.0 * f
+    return f, fdot, positive(d_next - radial), positive(g1 + g2 + 2.0 * f - radial)

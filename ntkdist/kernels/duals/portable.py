@@ -42,6 +42,21 @@ def positive(x: float) -> float:
     return x if x > 0.0 else 0.0
 
 
+@njit(nogil=True, error_model="numpy", cache=True)
+def gap_of(q1: float, q2: float) -> float:
+    """Return (√q1 − √q2)²; the difference of the roots is as exact as that of the arguments."""
+    total = sqrt(q1) + sqrt(q2)
+    if total > 0.0:
+        return (q1 - q2) / total * ((q1 - q2) / total)
+    return 0.0 * total
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def geometric_mean(q1: float, q2: float) -> float:
+    """Return √(q1 q2) without overflow, and q1 itself where the two are equal."""
+    return q1 if q1 == q2 else sqrt(q1) * sqrt(q2)
+
+
 def _mp_sin_excess(x: Any) -> Any:
     """Sin x − x cos x with enough guard digits that the cancellation at small x costs nothing."""
     with mpmath.workprec(2 * mpmath.mp.prec):

@@ -65,8 +65,10 @@ def power(x: Any, n: int) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def rectified_power(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′).
+def rectified_power(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′).
 
     par[k] = n, par[k+1] = number of Gauss–Legendre nodes g, then the g nodes and g weights on [0, 1], then Pₙ
     and Rₙ (n + 1 coefficients each) and Pₙ₋₁ and Rₙ₋₁ (n coefficients each).
@@ -75,30 +77,26 @@ def rectified_power(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, 
     count = int(par[k + 1])
     own = k + 2 + 2 * count
     slope = own + 2 * (n + 1)
-    p, w = angles(q1, q2, d, s)
-    sw = sin(w)
-    cw = cos(w) if d <= s else -cos(w)
-    far = PI - w if d <= s else w
+    p, small = angles(q1, q2, v, w)
+    sw = sin(small)
+    cw = cos(small) if v <= w else -cos(small)
+    far = PI - small if v <= w else small
     scale = power(p, n) / (2.0 * PI)
     f = scale * arc_cosine(far, cw, sw, par, own, n)
     fdot = n * n * power(p, n - 1) / (2.0 * PI) * arc_cosine(far, cw, sw, par, slope, n - 1)
     peak = 0.0 * p
     for j in range(n + 1):
         peak += par[own + j]
-    own1 = power(q1, n) * peak / 2.0
-    own2 = power(q2, n) * peak / 2.0
-    d_next = own1 + own2 - 2.0 * f
+    middle = power(p, n) * peak
+    v_next = middle - 2.0 * f
     if n == 0:
         # The unit step: E(φ(u) − φ(v))² is the chance that u and v differ in sign.
-        d_next = w / PI if d <= s else 1.0 - w / PI
-    elif 4.0 * w < 1.0 and d <= s:
+        v_next = small / PI if v <= w else 1.0 - small / PI
+    elif 4.0 * small < 1.0 and v <= w:
         integral = 0.0 * p
         for j in range(count):
-            t = w * par[k + 2 + j]
+            t = small * par[k + 2 + j]
             st = sin(t)
             integral += par[k + 2 + count + j] * st * arc_cosine(PI - t, cos(t), st, par, slope, n - 1)
-        # E(φ(u) − φ(v))² of collinear rows: (√q1ⁿ − √q2ⁿ)² (2n−1)!!/2, without a square root when n is even.
-        middle = power(p, n) * peak
-        radial = own1 + own2 - middle
-        d_next = radial + 2.0 * scale * n * n * w * integral
-    return f, fdot, d_next, own1 + own2 + 2.0 * f
+        v_next = 2.0 * scale * n * n * small * integral
+    return f, fdot, v_next, middle + 2.0 * f

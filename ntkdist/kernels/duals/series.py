@@ -12,19 +12,18 @@ from typing import Any
 
 from numba import njit
 
-from ntkdist.kernels.duals.portable import positive, sqrt
+from ntkdist.kernels.duals.portable import gap_of, positive, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def series(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any, row2: Any, m: int) -> Any:
-    """Return (F, Ḟ, D′, S′); par[k] is the number of terms, row1[m:] and row2[m:] the rows' coefficients."""
+def series(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k] is the number of terms, row1[m:] and row2[m:] the rows' coefficients."""
     terms = int(par[k])
-    r1 = sqrt(q1)
-    r2 = sqrt(q2)
-    p = r1 * r2
-    gap = (r1 - r2) * (r1 - r2)
-    acute = d <= s
-    near = positive(d - gap) if acute else positive(s - gap)
+    p = sqrt(q1) * sqrt(q2)
+    acute = v <= w
+    near = v if acute else w
     # x = |ρ| and lack = 1 − |ρ|; a zero row has only its constant coefficient, so any finite ρ will do.
     lack = near / (2.0 * p) if p > 0.0 else 0.0 * p
     x = 1.0 - lack
@@ -50,8 +49,7 @@ def series(q1: Any, q2: Any, c: Any, d: Any, s: Any, par: Any, k: int, row1: Any
         value = value * x
         sign = -sign
     fdot = slope / p if p > 0.0 else 0.0 * p
-    if acute:
-        return f, fdot, close, wide
-    # d/dc of Σ a b (−1)ᵏ|ρ|ᵏ: ρ = −|ρ|, so the slope changes sign; and the two distances mean what they say,
-    # because ``turned`` already holds the reflected second row.
-    return f, -fdot, close, wide
+    radial = gap_of(g1, g2)
+    # d/dc of Σ a b (−1)ᵏ|ρ|ᵏ: past the right angle ρ = −|ρ|, so the slope changes sign; the two distances
+    # mean what they say, because ``turned`` already holds the reflected second row.
+    return f, fdot if acute else -fdot, positive(close - radial), positive(wide - radial)
