@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkdist.errors import InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.linalg import Solve
 from ntkdist.theory import Statement
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def gram(
     x: ArrayLike,
-    kernel: Kernel,
+    kernel: TileKernel,
     store: str | Path | None = None,
     client: Client | None = None,
     *,

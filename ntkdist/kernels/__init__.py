@@ -7,5 +7,6 @@ from ntkdist.kernels.catalog import ACTIVATIONS
 from ntkdist.kernels.error import EntryError
 from ntkdist.kernels.kernel import Kernel
 from ntkdist.kernels.layer import Layer
+from ntkdist.kernels.protocol import TileKernel, kernel_from_spec
 
-__all__ = ["ACTIVATIONS", "Activation", "EntryError", "Kernel", "Layer"]
+__all__ = ["ACTIVATIONS", "Activation", "EntryError", "Kernel", "Layer", "TileKernel", "kernel_from_spec"]

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,6 +176,20 @@ class Kernel:
         except InputError:
             return True
         return bool(value[0] == 0)
+
+    @property
+    def is_zonal(self) -> bool:
+        """True: an entry is a function of the two lengths and of the angle alone."""
+        return True
+
+    @property
+    def has_ntk(self) -> bool:
+        """Whether every activation's derivative has a finite variance, so that there is an NTK."""
+        return all(activation.has_ntk for activation in self.activations)
+
+    def for_inputs(self, shape: tuple[int, ...]) -> Self:
+        """Return the kernel itself: examples of any shape are flat rows to it."""
+        return self
 
     def tile(
         self,

@@ -18,7 +18,7 @@ from distributed import Client, get_worker
 from numpy.typing import NDArray
 
 from ntkdist.cluster import run_tiles
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.moments import _checkpoint
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.store import Receipt, RunStore, TileStore
@@ -57,7 +57,7 @@ class TileTask:
 
     root: str
     tiling: Tiling
-    kernel: Kernel
+    kernel: TileKernel
     which: str
     token: str
 
@@ -70,7 +70,7 @@ class TileTask:
         return tiles.write(i, j, tile, time.perf_counter() - start, worker=_worker_number())
 
 
-def compute_tile(kernel: Kernel, rows: RowBlocks, i: int, j: int, which: str) -> Array:
+def compute_tile(kernel: TileKernel, rows: RowBlocks, i: int, j: int, which: str) -> Array:
     """Tile (i, j) of the Gram matrix in the precision of its rows."""
     left = rows(i)
     right = left if i == j else rows(j)
@@ -87,7 +87,7 @@ def missing_by_band(tiles: TileStore) -> dict[int, list[Tile]]:
 
 def compute_gram(
     store: RunStore,
-    kernel: Kernel,
+    kernel: TileKernel,
     client: Client,
     *,
     only: Iterable[Tile] | None = None,

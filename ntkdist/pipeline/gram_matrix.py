@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ntkdist.cluster import TiledOperator
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.linalg import LowRankPreconditioner, default_rank, rpcholesky
 
 Array = NDArray[Any]
@@ -28,7 +28,7 @@ class Gram:
     def __init__(
         self,
         operator: TiledOperator,
-        kernel: Kernel,
+        kernel: TileKernel,
         which: str,
         *,
         stored: bool,

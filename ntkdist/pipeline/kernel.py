@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ntkdist.config import KernelConfig
-from ntkdist.kernels import Kernel, Layer
+from ntkdist.kernels import Kernel, Layer, TileKernel
 
 
-def build_kernel(config: KernelConfig) -> Kernel:
-    """Build the :class:`Kernel` of a configuration.
+def build_kernel(config: KernelConfig) -> TileKernel:
+    """Build the kernel of a configuration.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkdist.cluster import ClusterSpec, TiledOperator, open_client, run_tiles
 from ntkdist.data import RowDigest, check_directions, check_rows, duplicate_groups
 from ntkdist.errors import InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.session import open_gram
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 def library_gram(
     x: ArrayLike,
-    kernel: Kernel,
+    kernel: TileKernel,
     store: str | Path | None,
     client: Client | None,
     *,
@@ -75,7 +75,7 @@ def library_gram(
     )
 
 
-def _checked(x: ArrayLike, kernel: Kernel) -> Array:
+def _checked(x: ArrayLike, kernel: TileKernel) -> Array:
     rows = np.asarray(x)
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
@@ -91,7 +91,7 @@ def _checked(x: ArrayLike, kernel: Kernel) -> Array:
 class _Tiles:
     """Compute tiles from an array; what a worker runs when there is no store."""
 
-    def __init__(self, rows: Array, kernel: Kernel, which: str, tiling: Tiling, storage: np.dtype[Any]) -> None:
+    def __init__(self, rows: Array, kernel: TileKernel, which: str, tiling: Tiling, storage: np.dtype[Any]) -> None:
         self.rows, self.kernel, self.which, self.tiling, self.storage = rows, kernel, which, tiling, storage
 
     def __call__(self, i: int, j: int) -> Array:
@@ -117,7 +117,7 @@ class _ResidentOperator(TiledOperator):
 
 
 def _in_memory(
-    rows: Array, kernel: Kernel, which: str, tiling: Tiling, storage: np.dtype[Any], client: Client | None
+    rows: Array, kernel: TileKernel, which: str, tiling: Tiling, storage: np.dtype[Any], client: Client | None
 ) -> _ResidentOperator:
     tiles: dict[tuple[int, int], Array] = {}
     rounding = [0.0]
@@ -142,7 +142,7 @@ def _in_memory(
 
 def _in_store(
     rows: Array,
-    kernel: Kernel,
+    kernel: TileKernel,
     root: Path,
     client: Client | None,
     which: str,

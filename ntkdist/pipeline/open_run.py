@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ntkdist.config import RunConfig
 from ntkdist.data import Normaliser, check_rows
 from ntkdist.errors import InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel, kernel_from_spec
 from ntkdist.linalg import Interval
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.predict import predict_rows
@@ -26,12 +26,12 @@ from ntkdist.store import RunStore
 Array = NDArray[Any]
 
 
-def stored_kernel(store: RunStore) -> Kernel:
+def stored_kernel(store: RunStore) -> TileKernel:
     """The kernel described in a store's metadata; nothing named there is imported or executed."""
     spec = store.group.attrs.get("kernel")
     if not isinstance(spec, dict):
         raise InputError(f"{store.root} says nothing of its kernel; start its run again to continue it.")
-    return Kernel.from_spec(spec, allow_import=False)
+    return kernel_from_spec(spec, allow_import=False)
 
 
 class Run:
@@ -42,7 +42,7 @@ class Run:
         self._store = RunStore(path)
 
     @cached_property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> TileKernel:
         """The kernel of the run."""
         return stored_kernel(self._store)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ntkdist.cluster import TiledOperator
 from ntkdist.errors import InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram import RowBlocks, compute_tile
 from ntkdist.store import RunStore
 from ntkdist.tiling import Tile, Tiling
@@ -35,7 +35,7 @@ class ChosenOperator:
     stored: bool
 
 
-def open_operator(store: RunStore, kernel: Kernel, mode: str = "auto") -> ChosenOperator:
+def open_operator(store: RunStore, kernel: TileKernel, mode: str = "auto") -> ChosenOperator:
     """Open the Gram operator of a store whose tiles are finished (or, recomputed, need not be).
 
     Raises

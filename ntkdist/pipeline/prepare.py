@@ -30,7 +30,7 @@ from ntkdist.data import (
     split_rows,
 )
 from ntkdist.errors import InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.kernel import build_kernel
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.store import Identity, RunStore
@@ -44,7 +44,7 @@ class Prepared:
     """A validated dataset, split and digested, not yet written anywhere."""
 
     config: RunConfig
-    kernel: Kernel
+    kernel: TileKernel
     source: Source
     split: Split
     targets: Targets
@@ -176,7 +176,7 @@ def _read_targets(config: RunConfig, source: Source) -> Targets:
 
 
 def _normalised(
-    config: RunConfig, kernel: Kernel, source: Source, normaliser: Normaliser, is_train: Array
+    config: RunConfig, kernel: TileKernel, source: Source, normaliser: Normaliser, is_train: Array
 ) -> Iterator[tuple[Array, Array, Array]]:
     dtype = np.dtype(config.gram.compute)
     for start in range(0, source.n, config.data.block_rows):

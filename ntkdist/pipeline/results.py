@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.session import Session
 from ntkdist.store import Identity, RunStore
 from ntkdist.tiling import Tiling
@@ -47,7 +47,8 @@ def collect_results(store: RunStore, session: Session | None = None) -> dict[str
         needed.append("predictions")
     results["complete"] = all(stage in results for stage in needed)
     if session is not None:
-        results["kernel_function"] = _kernel_function(session.kernel)
+        if session.kernel.is_zonal:
+            results["kernel_function"] = _kernel_function(session.kernel)
         results["gram_sample"] = _gram_sample(session)
     return results
 
@@ -82,15 +83,13 @@ def gram_section(store: RunStore, identity: Identity, session: Session | None) -
     return section
 
 
-def _kernel_function(kernel: Kernel) -> dict[str, Any]:
-    """f(cos θ) of the kernel on unit-norm rows, for the figure."""
+def _kernel_function(kernel: TileKernel) -> dict[str, Any]:
+    """f(cos θ) of a zonal kernel on unit-norm rows, for the figure."""
     theta = np.linspace(0.0, np.pi, 181)
     x = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     return {
         "cos": [float(c) for c in np.cos(theta)],
-        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]]
-        if all(a.has_ntk for a in kernel.activations)
-        else None,
+        "ntk": [float(v) for v in kernel.tile(x, x[:1], which="ntk")[:, 0]] if kernel.has_ntk else None,
         "nngp": [float(v) for v in kernel.tile(x, x[:1], which="nngp")[:, 0]],
     }
 

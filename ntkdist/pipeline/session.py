@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.config import RunConfig
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.operator import open_operator
 from ntkdist.store import RunStore
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 class Session:
     """One run's store opened for analysis; expensive parts are made once, when first needed."""
 
-    def __init__(self, store: RunStore, kernel: Kernel, config: RunConfig) -> None:
+    def __init__(self, store: RunStore, kernel: TileKernel, config: RunConfig) -> None:
         identity = store.identity
         assert identity is not None
         self.store = store
@@ -48,7 +48,7 @@ class Session:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def open_gram(store: RunStore, kernel: Kernel, mode: str) -> Gram:
+def open_gram(store: RunStore, kernel: TileKernel, mode: str) -> Gram:
     """The Gram matrix of a store whose tiles are finished (or, recomputed, need not be)."""
     identity = store.identity
     chosen = open_operator(store, kernel, mode)

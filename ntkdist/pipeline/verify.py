@@ -10,7 +10,7 @@ import numpy as np
 
 from ntkdist.config import ClusterConfig
 from ntkdist.errors import ChecksFailed, InputError
-from ntkdist.kernels import Kernel
+from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram import RowBlocks, compute_gram, compute_tile
 from ntkdist.pipeline.open_run import stored_kernel
 from ntkdist.pipeline.progress import Progress, Silent
@@ -77,7 +77,7 @@ def _damaged(tiles: TileStore, progress: Progress) -> list[Tile]:
     return damaged
 
 
-def _differing(store: RunStore, tiles: TileStore, kernel: Kernel, which: str, sample: list[Tile]) -> list[Tile]:
+def _differing(store: RunStore, tiles: TileStore, kernel: TileKernel, which: str, sample: list[Tile]) -> list[Tile]:
     rows = RowBlocks(str(store.root), tiles.tiling)
     differing = []
     for i, j in sample:
