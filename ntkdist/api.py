@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkdist.errors import InputError
 from ntkdist.kernels import TileKernel
 from ntkdist.linalg import Solve
-from ntkdist.theory import Statement
+from ntkdist.theory import Dynamics, Statement
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -90,6 +91,15 @@ class Theory:
     """The statements of the theory for one Gram matrix and one set of targets."""
 
     statements: tuple[Statement, ...]
+    train: Callable[..., Dynamics]
+
+    def dynamics(self, times: ArrayLike, f0: ArrayLike | None = None) -> Dynamics:
+        """Training as a function of gradient-flow time: loss and f(t) with bounds, known to 0.1% at ``times``.
+
+        ``f0``: the network before training on the training rows, zero unless given. The result answers
+        ``.loss(times)``, ``.train(times)``, ``.dual(times)`` and ``.predict(k_cross, times, k_diag)`` at any times.
+        """
+        return self.train(times, f0)
 
     def __getitem__(self, key: str) -> Statement:
         """The statement called ``key``."""
@@ -117,25 +127,23 @@ def theory(
 
     What is not given (``spectrum``, ``solution``) is computed. ``ridge`` must be the one of ``solution``.
     """
+    from ntkdist.pipeline.risk import risk_lines
     from ntkdist.pipeline.solve import solve_weights
     from ntkdist.pipeline.spectrum import extreme_eigenvalues
     from ntkdist.pipeline.theory import state_theory
+    from ntkdist.theory import dynamics
 
     block, _ = _columns(y, gram.n)
     ends = spectrum or extreme_eigenvalues(gram)
-    weights = solution.x if solution is not None else solve_weights(gram, block, ridge=ridge)[0].x
-    return Theory(
-        state_theory(
-            gram,
-            block,
-            np.asarray(weights).reshape(block.shape),
-            ends.lambda_min,
-            ends.lambda_max,
-            ridge=ridge,
-            epsilon=epsilon,
-            delta=delta,
-        )
-    )
+    found = solution.x if solution is not None else solve_weights(gram, block, ridge=ridge)[0].x
+    weights = np.asarray(found).reshape(block.shape)
+    low, high = ends.lambda_min, ends.lambda_max
+    told = state_theory(gram, block, weights, low, high, ridge=ridge, epsilon=epsilon, delta=delta)
+
+    def train(times: ArrayLike, f0: ArrayLike | None = None) -> Dynamics:
+        return dynamics(gram, block, times, f0=f0, lambda_lower=max(low.lower, 0.0))
+
+    return Theory((*told, *risk_lines(gram, block, weights, ridge, "regression")), train)
 
 
 def open(path: str | Path) -> Run:

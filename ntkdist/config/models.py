@@ -91,9 +91,30 @@ class SolveConfig(_Section):
 class TheoryConfig(_Section):
     """Which statements are evaluated."""
 
-    times: Literal["auto"] | tuple[NonNegative, ...] = "auto"
+    times: Literal["auto"] | tuple[NonNegative, ...] = Field("auto", description="Moments of training, in ``clock``.")
+    clock: Literal["flow", "mean_loss", "descent"] = Field(
+        "flow", description="What times count: gradient flow on ½Σ(f−y)², on the mean loss, or steps of descent."
+    )
+    step: Literal["auto"] | Positive = Field("auto", description="Step η of gradient descent; auto is 1/λ_max.")
+    initial: Literal["zero", "given", "nngp"] = Field("zero", description="f(0): zero, a file, or a prior draw.")
+    initial_path: str | None = Field(None, description="An .npy of f(0), one row per dataset row; for given.")
+    seed: int = Field(0, ge=0, description="Seed of the prior draw and of the learning curve's subsamples.")
+    passes: int = Field(200, ge=1, description="Most passes over the matrix for the training curve.")
+    ensemble_rows: int = Field(16, ge=0, description="Held-out rows with ensemble mean and variance over f(0).")
     epsilon: float = Field(1e-3, gt=0, lt=1, description="Loss to reach, relative to the initial loss.")
     delta: float = Field(0.05, gt=0, lt=1, description="Failure probability of the generalization bounds.")
+    two_layer: Literal["auto"] | bool = Field("auto", description="Bound with the kernel H^∞ of two-layer networks.")
+    sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        "auto", description="Rows of the learning curve's subsamples; an empty list skips it."
+    )
+    repeats: int = Field(3, ge=1, description="Subsamples per size of the learning curve.")
+    dense_rows: int = Field(2000, ge=1, description="Rows up to which a dense eigendecomposition may be made.")
+
+    @model_validator(mode="after")
+    def _start_given(self) -> TheoryConfig:
+        if (self.initial == "given") != (self.initial_path is not None):
+            raise ValueError("theory.initial_path goes with theory.initial: given, and only with it")
+        return self
 
 
 class ClusterConfig(_Section):

@@ -42,6 +42,12 @@ class Session:
         """Encoded training targets, (n, k) float64."""
         return self.store.stage_array("inputs", "y_train")
 
+    @cached_property
+    def n_test(self) -> int:
+        """Number of held-out rows."""
+        inputs = self.store.stage("inputs")
+        return 0 if inputs is None else int(inputs.result["n_test"])
+
     def key(self, stage: str, *settings: Any) -> str:
         """Key of a stage: its settings and everything it stands on."""
         content = json.dumps([stage, self.identity.digest, *settings], sort_keys=True, default=str)

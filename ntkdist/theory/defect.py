@@ -95,7 +95,7 @@ def decay(theta: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.
 def integrated(theta: NDArray[np.float64], times: NDArray[np.float64], null: float) -> NDArray[np.float64]:
     """(1 − e^{−θt})/θ: (T, M), and 0 where θ ≤ ``null``: no kernel row reaches those directions."""
     safe = np.where(theta > null, theta, 1.0)
-    return np.asarray(np.where(theta > null, -np.expm1(-np.multiply.outer(times, theta)) / safe, 0.0))
+    return np.asarray(np.where(theta > null, -np.expm1(-np.multiply.outer(times, safe)) / safe, 0.0))
 
 
 def _leaving(space: KrylovSpace, s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -87,16 +87,39 @@ class Dynamics:
         kernel is positive semi-definite on training and test rows together. ``f0`` (m, k): the network's
         output at t = 0.
         """
-        cross, t = np.asarray(k_cross, np.float64), checked_times(times)
+        cross = np.asarray(k_cross, np.float64)
         if cross.ndim != 2 or cross.shape[1] != len(self.y):
             raise InputError(f"k_cross must be (m, {len(self.y)}), kernel values to all training rows")
-        projected = (cross @ self.space.basis) @ self.space.vectors
+        size = np.linalg.norm(cross, axis=1)
+        return self.predict_projected(cross @ self.directions, times, k_diag, f0, k_norm=size)
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """(n, M): the space's eigendirections; Θ(x*, X) times these is all a prediction needs."""
+        return np.asarray(self.space.basis @ self.space.vectors)
+
+    def predict_projected(
+        self,
+        projected: ArrayLike,
+        times: ArrayLike,
+        k_diag: ArrayLike,
+        f0: ArrayLike = 0.0,
+        *,
+        k_norm: ArrayLike = np.inf,
+    ) -> Band:
+        """:meth:`predict` from ``projected`` (m, M) = Θ(x*, X) :attr:`directions`, for streamed rows.
+
+        ``k_norm`` (m,): ‖Θ(x*, X)‖₂ where known; it can tighten the bounds.
+        """
+        t, p = checked_times(times), np.asarray(projected, np.float64)
         pieces = integrated(self.space.theta, t, self.space.null)
-        value = np.asarray(f0, np.float64) + (projected[None] * pieces[:, None, :]) @ self.space.start
+        value = np.asarray(f0, np.float64) + (p[None] * pieces[:, None, :]) @ self.space.start
         bound = _at(self.space, t, self.lambda_lower)
         reach = np.sqrt(np.maximum(np.asarray(k_diag, np.float64), 0.0))[:, None]
-        size = np.linalg.norm(cross, axis=1)[:, None]
-        half = np.minimum(reach * bound.energy[:, None, :], size * bound.dual[:, None, :])
+        half = reach * bound.energy[:, None, :]
+        size = np.broadcast_to(np.asarray(k_norm, np.float64), len(p))[:, None]
+        if np.isfinite(size).all():
+            half = np.minimum(half, size * bound.dual[:, None, :])
         return Band(value, value - half, value + half)
 
     def _fading(self, t: float) -> NDArray[np.float64]:

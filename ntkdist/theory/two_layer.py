@@ -59,18 +59,19 @@ def arora(
 ) -> Statement:
     """√(2 yᵀ(H^∞)⁻¹y/n), the leading term of Theorem 5.1, with its premises checked on this data.
 
-    ``x``: (n, d) rows; ``y``: (n,) or (n, k) labels; ``quad_form``: bracket of y_kᵀ(H^∞)⁻¹y_k per output,
-    H^∞ from :func:`two_layer_kernel`; ``lambda_min``: interval of λ_min(H^∞), the theorem's λ₀. The value
-    is that of the worst output, as the theorem is for one output; ``series`` has them all.
+    ``x``: (n, d) rows, or their norms (n,); ``y``: (n,) or (n, k) labels; ``quad_form``: bracket of
+    y_kᵀ(H^∞)⁻¹y_k per output, H^∞ from :func:`two_layer_kernel`; ``lambda_min``: interval of λ_min(H^∞), the
+    theorem's λ₀. The value is that of the worst output, as the theorem is for one output; ``series`` has all.
     """
     rows, labels = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(labels)
     lower, value, upper = bracket_ends(quad_form)
-    if rows.ndim != 2 or len(rows) != n or (labels.shape[1] if labels.ndim == 2 else 1) != len(value):
+    if rows.ndim not in (1, 2) or len(rows) != n or (labels.shape[1] if labels.ndim == 2 else 1) != len(value):
         raise InputError(f"arora needs one row per label and one form per output: {rows.shape}, {labels.shape}")
     if not 0.0 < delta < 1.0:
         raise InputError(f"delta is a failure probability in (0, 1), got {delta}")
-    off_norm = float(np.abs(np.linalg.norm(rows, axis=1) - 1.0).max())
+    norms = rows if rows.ndim == 1 else np.linalg.norm(rows, axis=1)
+    off_norm = float(np.abs(norms - 1.0).max())
     largest = float(np.abs(labels).max())
     roots = [np.sqrt(2.0 * np.maximum(q, 0.0) / n) for q in (lower, value, upper)]
     worst = [float(r.max()) for r in roots]
