@@ -15,7 +15,7 @@ import psutil
 from numpy.typing import NDArray
 
 from ntkdist.cluster import TiledOperator
-from ntkdist.kernels import Kernel
+from ntkdist.kernels.protocol import TileKernel
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.session import Session
 from ntkdist.tiling import Tile, Tiling
@@ -31,7 +31,7 @@ def afford(choice: bool | str, n: int) -> bool:
     return n <= AFFORDABLE if choice == "auto" else bool(choice)
 
 
-def second_gram(session: Session, kernel: Kernel, which: str, *, with_test: bool = False) -> Gram:
+def second_gram(session: Session, kernel: TileKernel, which: str, *, with_test: bool = False) -> Gram:
     """Gram matrix of ``kernel`` over the run's training rows, followed by its test rows if ``with_test``."""
     parts = ["inputs/x_train", "inputs/x_test"] if with_test else ["inputs/x_train"]
     sizes = [session.identity.n, session.n_test] if with_test else [session.identity.n]
