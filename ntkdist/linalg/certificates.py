@@ -4,27 +4,32 @@
 λ_max from below); nothing is proved on the other side, and the reason says so. *probabilistic*: a lower bound
 of λ_min from a Krylov space with Gaussian starts that fails with a stated probability (Kuczyński &
 Woźniakowski 1992). *rigorous*: the float64 Cholesky factorization of K − σI runs to its end, which proves
-λ_min > σ minus a bound on its own rounding (Demmel 1989; Rump 2006). To every end the norm of the error of
-the matrix itself is added (Weyl).
+λ_min > σ minus a bound on its own rounding (:mod:`ntkdist.linalg.shifted_cholesky`); λ_max is bounded through the
+Frobenius norm where it stands clear of the rest (:mod:`ntkdist.linalg.largest_bound`), else by the factorization of
+σI − K. To every end the norm of the error of the matrix itself is added (Weyl).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf
 
 from ntkdist.errors import InputError
 from ntkdist.linalg.eigenpair import Eigenpair, Interval
-from ntkdist.linalg.operator import Operator, dense
+from ntkdist.linalg.largest_bound import frobenius_squared, frobenius_upper_bound
+from ntkdist.linalg.operator import Operator, dense_lower, tiles_of
 from ntkdist.linalg.probabilistic import FAILURE, probabilistic_lower_bound
 from ntkdist.linalg.rpcholesky import LowRankPreconditioner
+from ntkdist.linalg.shifted_cholesky import Attempt, attempt_shifted_cholesky, attempt_tiled
+from ntkdist.linalg.tile_store import TileMapping
+from ntkdist.linalg.tiled_cholesky import Factorise, Tell, factorise
 
 Array = NDArray[Any]
 GRADES = ("residual", "probabilistic", "rigorous")
@@ -32,6 +37,9 @@ LARGEST_DENSE = 32_766  # above it 32-bit LAPACK interfaces are a trap
 _U = 2.0**-53
 # Ten-fold steps from n·u to beyond the norm: a finite matrix is always certified, however poor the start.
 _ATTEMPTS = 28
+
+
+Scratch = Callable[[], AbstractContextManager[TileMapping]]
 
 
 def certify(
@@ -43,36 +51,76 @@ def certify(
     error_norm: float = 0.0,
     preconditioner: LowRankPreconditioner | None = None,
     duplicates: list[Array] | None = None,
+    scratch: Scratch | None = None,
+    by: Factorise = factorise,
+    progress: Tell | None = None,
 ) -> tuple[Interval, Interval]:
     """Intervals of (λ_min, λ_max) of the exact matrix, which differs from ``op`` by at most ``error_norm`` in
-    norm."""
+    norm.
+
+    Parameters
+    ----------
+    preconditioner : low-rank one, needed by the probabilistic grade.
+    duplicates : groups of equal rows; with any, λ_min is zero and nothing is factorized for it.
+    scratch : opens a store for the tiles of a factor that does not fit in memory; without one, the rigorous grade
+        falls back to residual there.
+    by : the tile-by-tile factorization to use with ``scratch`` (a distributed one, for instance).
+    """
     if grade not in GRADES:
         raise InputError(f"Unknown certificate {grade!r}; choose {', '.join(GRADES)}.")
     trace = float(np.sum(op.diagonal()))
-    # A Rayleigh quotient computed in float64 is wrong by at most γ_2n ‖|K|‖ ≤ γ_2n tr K.
-    slack = 2 * op.shape[0] * _U * trace * 1.01 + error_norm
+    possible = grade == "rigorous" and (_fits(op) or scratch is not None)
+    # ‖|K|‖₂ is at most tr K for a positive semidefinite matrix, and ‖K‖_F for any.
+    frobenius = math.sqrt(frobenius_squared(op)) if possible else 0.0
+    if not math.isfinite(frobenius):
+        why = "the matrix holds entries that are not finite; "
+        return _residual_min(smallest, math.inf, why), _residual_max(largest, math.inf, math.inf, why)
+    size = max(trace, frobenius)
+    # A Rayleigh quotient computed in float64 is wrong by at most γ_2n ‖|K|‖.
+    slack = 2 * op.shape[0] * _U * size * 1.01 + error_norm
     if duplicates:
         low = _singular(duplicates)
-    elif grade == "rigorous" and _fits(op):
-        low = _rigorous_min(op, smallest, slack, error_norm)
+    elif possible:
+        low = _rigorous_min(op, smallest, slack, error_norm, _factorisation(op, scratch, by, progress))
     elif grade == "probabilistic" and preconditioner is not None:
         low = _probabilistic_min(op, smallest, preconditioner, slack, error_norm)
     else:
         low = _residual_min(smallest, slack, _why_weaker(op, grade))
-    if grade == "rigorous" and _fits(op):
+    if possible:
         return low, _rigorous_max(op, largest, slack, error_norm)
     return low, _residual_max(largest, slack, trace + error_norm, _why_weaker(op, grade))
 
 
 def _fits(op: Operator) -> bool:
     n = op.shape[0]
-    return n <= LARGEST_DENSE and 16 * n * n < 0.8 * psutil.virtual_memory().available
+    return n <= LARGEST_DENSE and 8 * n * n < 0.6 * psutil.virtual_memory().available
+
+
+def _factorisation(
+    op: Operator, scratch: Scratch | None, by: Factorise, progress: Tell | None
+) -> tuple[Callable[[float], Attempt], str]:
+    """How K − σI is factorized here, and the words for it."""
+    if _fits(op):
+
+        def whole(sigma: float) -> Attempt:
+            return attempt_shifted_cholesky(dense_lower(op), sigma)
+
+        return whole, "in float64"
+    assert scratch is not None
+
+    def by_tiles(sigma: float) -> Attempt:
+        with scratch() as store:
+            return attempt_tiled(tiles_of(op), op.diagonal(), sigma, store=store, by=by, progress=progress)
+
+    return by_tiles, "in float64, tile by tile,"
 
 
 def _why_weaker(op: Operator, grade: str) -> str:
     if grade == "rigorous":
         n = op.shape[0]
-        return f"the rigorous grade needs {16 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
+        return f"the rigorous grade needs {8 * n * n / 1e9:.3g} GB for a dense factorization and was not possible; "
+    if grade == "probabilistic":
+        return "the probabilistic grade needs the low-rank preconditioner; "
     return ""
 
 
@@ -112,21 +160,25 @@ def _probabilistic_min(
     return Interval(pair.value, lower, pair.value + slack, "probabilistic", reason)
 
 
-def _rigorous_min(op: Operator, pair: Eigenpair, slack: float, error_norm: float) -> Interval:
+def _rigorous_min(
+    op: Operator,
+    pair: Eigenpair,
+    slack: float,
+    error_norm: float,
+    how: tuple[Callable[[float], Attempt], str],
+) -> Interval:
     theta = float(pair.value)
+    factorisation, words = how
     # Relative steps from |θ|, but never finer than what float64 resolves of the matrix.
     floor = op.shape[0] * _U * float(np.max(np.abs(op.diagonal()), initial=0.0))
-    matrix = dense(op)
-    if not np.isfinite(matrix).all():
-        return _residual_min(pair, slack, "the matrix holds entries that are not finite; ")
     margin = max(1e-8 * abs(theta), floor, np.finfo(np.float64).tiny)
     for _ in range(_ATTEMPTS):
         sigma = theta - margin
-        attempt = attempt_shifted_cholesky(matrix.copy(order="F"), sigma)
+        attempt = factorisation(sigma)
         if attempt.lower is not None:
             lower = math.nextafter(attempt.lower - error_norm, -math.inf)
             reason = (
-                f"Cholesky of K − σI in float64 completed at σ = {sigma:.10g}; rounding and entry errors "
+                f"Cholesky of K − σI {words} completed at σ = {sigma:.10g}; rounding and entry errors "
                 f"(norm {error_norm:.2g}) are subtracted"
             )
             if lower <= 0:
@@ -144,66 +196,36 @@ def _quotient(op: Operator, v: Array) -> float:
     return float(unit @ op.matmat(unit[:, None])[:, 0])
 
 
-def _rigorous_max(op: Operator, pair: Eigenpair, slack: float, error_norm: float) -> Interval:
+def _rigorous_max(op: Operator, given: Eigenpair, slack: float, error_norm: float) -> Interval:
+    pair = _measured(op, given)
     theta = float(pair.value)
+    upper = frobenius_upper_bound(op, pair, slack)
+    if upper is not None:
+        reason = (
+            "‖K‖²_F − θ² shows that the other eigenvalues are smaller, so λ_max ≤ θ + ‖Kv − θv‖ "
+            f"({pair.residual_norm:.2g}); rounding and entry errors are added"
+        )
+        return Interval(theta, theta - slack, upper + error_norm, "rigorous", reason)
+    if not _fits(op):
+        why = "λ_max does not stand clear of the rest, and the factorization of σI − K does not fit; "
+        return _residual_max(pair, slack, math.inf, why)
     margin = max(1e-8 * abs(theta), op.shape[0] * _U * float(np.max(np.abs(op.diagonal()), initial=0.0)))
-    matrix = -dense(op)
     for _ in range(_ATTEMPTS):
         sigma = theta + margin
-        bound = shifted_cholesky_bound(matrix.copy(order="F"), -sigma)
+        matrix = dense_lower(op)
+        np.negative(matrix, out=matrix)
+        bound = attempt_shifted_cholesky(matrix, -sigma).lower
         if bound is not None:
-            upper = math.nextafter(-bound + error_norm, math.inf)
             reason = f"Cholesky of σI − K in float64 completed at σ = {sigma:.10g}; errors are added"
-            return Interval(theta, theta - slack, max(upper, theta), "rigorous", reason)
+            upper = max(math.nextafter(-bound + error_norm, math.inf), theta)
+            return Interval(theta, theta - slack, upper, "rigorous", reason)
         margin = max(10 * margin, np.finfo(np.float64).tiny)
     return _residual_max(pair, slack, math.inf, f"no Cholesky of σI − K completed in {_ATTEMPTS} attempts; ")
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A proved lower bound of λ_min(A), or a vector (n,) with a Rayleigh quotient of about σ or less, or
-    neither."""
-
-    lower: float | None
-    witness: Array | None
-
-
-def shifted_cholesky_bound(matrix: Array, sigma: float) -> float | None:
-    """A proved lower bound of λ_min(A) if the Cholesky factorization of A − σI completes, else None."""
-    return attempt_shifted_cholesky(matrix, sigma).lower
-
-
-def attempt_shifted_cholesky(matrix: Array, sigma: float) -> Attempt:
-    """Factorize A − σI; ``matrix`` (n, n) float64 is overwritten.
-
-    Any summation order is covered: h_j = j + 2 rounding errors in row j (j from one) give
-    λ_min(A) ≥ σ − u·max|ã_jj| − Σ_j h_j u/(1 − 2 h_j u)·ã_jj. Where the pivot j is not positive, the vector
-    [−L₁₁⁻ᵀ l_j; 1; 0] shows it.
-    """
-    n = matrix.shape[0]
-    shifted = np.diagonal(matrix) - sigma
-    if not np.isfinite(shifted).all():
-        return Attempt(None, None)
-    if np.any(shifted <= 0):
-        return Attempt(None, np.eye(1, n, int(np.argmin(shifted)))[0])
-    matrix[np.diag_indices(n)] = shifted
-    factor, info = dpotrf(np.asfortranarray(matrix), lower=1, overwrite_a=1, clean=0)
-    if info > 0:
-        return Attempt(None, _witness(factor, info - 1))
-    pivots = np.diagonal(factor)
-    if info != 0 or not np.isfinite(pivots).all() or np.any(pivots <= 0):
-        return Attempt(None, None)
-    h = np.arange(1, n + 1) + 2.0
-    phi = float(np.sum(h * _U / (1 - 2 * h * _U) * shifted)) * (1 + 4 * n * _U)
-    lost = math.nextafter(_U * float(shifted.max()) * (1 + 4 * _U) + phi, math.inf)
-    return Attempt(math.nextafter(sigma - lost, -math.inf), None)
-
-
-def _witness(factor: Array, j: int) -> Array | None:
-    """The direction of no positive curvature that pivot ``j`` of a broken factorization stands for."""
-    v = np.zeros(len(factor))
-    v[j] = 1.0
-    if j:
-        # LAPACK leaves rows of finished block columns factorized; row j before the pivot is final.
-        v[:j] = -solve_triangular(factor[:j, :j], factor[j, :j], lower=True, trans=1, check_finite=False)
-    return v if np.isfinite(v).all() else None
+def _measured(op: Operator, pair: Eigenpair) -> Eigenpair:
+    """The pair with its Rayleigh quotient and residual norm made afresh from its vector."""
+    v = pair.vector / np.linalg.norm(pair.vector)
+    image = op.matmat(v[:, None])[:, 0]
+    theta = float(v @ image)
+    return replace(pair, value=theta, vector=v, residual_norm=float(np.linalg.norm(image - theta * v)))

@@ -1,11 +1,12 @@
-"""Left-looking tiled Cholesky K + ridge·I = L Lᵀ over lower tiles, with its triangular solves and
+"""Left-looking tiled Cholesky K + shift·I = L Lᵀ over lower tiles, with its triangular solves and
 log-determinant.
 
 Tile column k: L_kk = chol(K_kk − Σ_j L_kj L_kjᵀ), then L_ik = (K_ik − Σ_j L_ij L_kjᵀ) L_kk⁻ᵀ for i > k. Only
 tiles of K and of L are touched, through functions, so both may live on disk or in other processes; ``run``
-maps a function over the independent tiles of one column (a thread pool's map, for instance). Products are
-formed in a scratch tile and then subtracted, which is what the tighter rounding bound h_j = min(j, b) + ⌈j/b⌉
-+ 3 assumes. Cost n³/3 flops.
+maps a function over the independent tiles of one column (a thread pool's map, for instance). Every product is
+formed in a scratch tile (beta = 0) and then subtracted, which is what the rounding bound h_j = min(j, b) + ⌈j/b⌉
++ 3 assumes (see :mod:`ntkdist.linalg.shifted_cholesky`). Cost n³/3 flops; out of core about n³/(3b) entries are
+read again.
 """
 
 from __future__ import annotations
@@ -17,27 +18,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dpotrf
 
 from ntkdist.errors import InputError, Unresolvable
+from ntkdist.linalg.operator import TileAccess
+from ntkdist.linalg.tile_store import TileMapping
 from ntkdist.tiling import Tiling
 
 Array = NDArray[Any]
 Run = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
-
-
-class TileAccess(Protocol):
-    """Lower tiles of a symmetric matrix."""
-
-    shape: tuple[int, int]
-
-    @property
-    def tile_size(self) -> int:
-        """Rows of a tile."""
-
-    @property
-    def tile(self) -> Callable[[int, int], Array]:
-        """Getter of tile (i, j), i ≥ j."""
+Tell = Callable[[int, int | None, float], None]
 
 
 @dataclass(frozen=True)
@@ -56,12 +47,17 @@ class TiledFactor:
             rows = tiling.rows(i)
             for j in range(i):
                 x[rows] -= self.read(i, j) @ x[tiling.rows(j)]
-            x[rows] = solve_triangular(self.read(i, i), x[rows], lower=True)
-        for i in reversed(range(tiling.bands)):
+            x[rows] = solve_triangular(self.read(i, i), x[rows], lower=True, check_finite=False)
+        return self.solve_transposed(x, tiling.bands)
+
+    def solve_transposed(self, x: Array, bands: int) -> Array:
+        """L⁻ᵀ X for the leading ``bands`` bands of L, in place; X (n, s) or longer than these bands."""
+        tiling = self.tiling
+        for i in reversed(range(bands)):
             rows = tiling.rows(i)
-            for j in range(i + 1, tiling.bands):
+            for j in range(i + 1, bands):
                 x[rows] -= self.read(j, i).T @ x[tiling.rows(j)]
-            x[rows] = solve_triangular(self.read(i, i), x[rows], lower=True, trans=1)
+            x[rows] = solve_triangular(self.read(i, i), x[rows], lower=True, trans=1, check_finite=False)
         return x
 
     def logdet(self) -> float:
@@ -69,47 +65,112 @@ class TiledFactor:
         return 2 * sum(float(np.sum(np.log(np.diagonal(self.read(i, i))))) for i in range(self.tiling.bands))
 
 
+@dataclass(frozen=True)
+class Breakdown:
+    """A pivot that is not positive: its row, and v (n,) with vᵀ(K + shift·I)v ≤ rounding (None if not finite)."""
+
+    row: int
+    witness: Array | None
+
+
+class Factorise(Protocol):
+    """A way to factorize tile by tile: in this process, or spread over others."""
+
+    def __call__(
+        self,
+        op: TileAccess,
+        *,
+        shift: float = 0.0,
+        store: TileMapping | None = None,
+        progress: Tell | None = None,
+    ) -> TiledFactor | Breakdown:
+        """K + shift·I = L Lᵀ, or where it broke down."""
+
+
+def factorise(
+    op: TileAccess,
+    *,
+    shift: float = 0.0,
+    store: TileMapping | None = None,
+    run: Run = map,
+    progress: Tell | None = None,
+) -> TiledFactor | Breakdown:
+    """Factorize K + shift·I tile by tile; a pivot that is not positive ends it with its witness."""
+    tiling = Tiling(op.shape[0], op.tile_size)
+    kept: TileMapping = {} if store is None else store
+    factor = TiledFactor(tiling, lambda i, j: kept[i, j])
+    for k in range(tiling.bands):
+        lower, info = diagonal_factor(op, kept, k, shift)
+        if info != 0 or not np.isfinite(np.diagonal(lower)).all():
+            return breakdown(factor, k, lower, info)
+        kept[k, k] = lower
+
+        def panel(i: int, k: int = k, lower: Array = lower) -> None:
+            kept[i, k] = panel_tile(op, kept, i, k, lower)
+
+        for _ in run(panel, range(k + 1, tiling.bands)):
+            pass
+        if progress is not None:
+            progress(k + 1, tiling.bands, 0.0)
+    return factor
+
+
 def tiled_cholesky(
     op: TileAccess,
     *,
     ridge: float = 0.0,
-    store: dict[tuple[int, int], Array] | None = None,
+    store: TileMapping | None = None,
     run: Run = map,
-    progress: Callable[[int, int | None, float], None] | None = None,
+    progress: Tell | None = None,
 ) -> TiledFactor:
-    """Factorize; ``store`` (any mutable mapping, on disk if wished) receives the tiles of L.
+    """Factorize K + ridge·I; ``store`` (any mutable mapping, on disk if wished) receives the tiles of L.
 
     Raises
     ------
     Unresolvable
         A pivot is not positive: K + ridge·I is singular or indefinite in float64.
     """
-    tiling = Tiling(op.shape[0], op.tile_size)
-    kept: dict[tuple[int, int], Array] = {} if store is None else store
-    for k in range(tiling.bands):
-        diagonal = _reduced(op, kept, k, k)
-        diagonal[np.diag_indices_from(diagonal)] += ridge
-        factor, info = dpotrf(diagonal, lower=1, overwrite_a=1, clean=1)
-        if info != 0 or not np.isfinite(np.diagonal(factor)).all():
-            row = tiling.rows(k).start + max(info - 1, 0)
-            raise Unresolvable(
-                f"Cholesky broke down at row {row}: the matrix is singular or indefinite in float64; add a ridge."
-            )
-        kept[k, k] = factor
-
-        def panel(i: int, k: int = k, factor: Array = factor) -> None:
-            kept[i, k] = np.asarray(solve_triangular(factor, _reduced(op, kept, i, k).T, lower=True)).T
-
-        for _ in run(panel, range(k + 1, tiling.bands)):
-            pass
-        if progress is not None:
-            progress(k + 1, tiling.bands, 0.0)
-    return TiledFactor(tiling, lambda i, j: kept[i, j])
+    found = factorise(op, shift=ridge, store=store, run=run, progress=progress)
+    if isinstance(found, Breakdown):
+        raise Unresolvable(
+            f"Cholesky broke down at row {found.row}: the matrix is singular or indefinite in float64; add a ridge."
+        )
+    return found
 
 
-def _reduced(op: TileAccess, kept: dict[tuple[int, int], Array], i: int, k: int) -> Array:
-    """K_ik − Σ_j<k L_ij L_kjᵀ, in a fresh tile."""
+def diagonal_factor(op: TileAccess, kept: TileMapping, k: int, shift: float) -> tuple[Array, int]:
+    """(L_kk, LAPACK's info) from the finished tiles of band k."""
+    tile = np.array(op.tile(k, k), dtype=np.float64, order="F")
+    # Only the diagonal is shifted, and before anything is subtracted: Ã = fl(K + shift·I).
+    tile[np.diag_indices_from(tile)] += shift
+    for j in range(k):
+        tile -= dsyrk(1.0, kept[k, j], lower=1)
+    lower, info = dpotrf(tile, lower=1, overwrite_a=1, clean=1)
+    return lower, int(info)
+
+
+def panel_tile(op: TileAccess, kept: TileMapping, i: int, k: int, lower: Array) -> Array:
+    """L_ik from the finished tiles of bands i and k and the diagonal factor L_kk."""
     tile = np.array(op.tile(i, k), dtype=np.float64, order="F")
     for j in range(k):
-        tile -= kept[i, j] @ kept[k, j].T
-    return tile
+        tile -= dgemm(1.0, kept[i, j], kept[k, j], trans_b=1)
+    return np.asarray(dtrsm(1.0, lower, tile, side=1, lower=1, trans_a=1, overwrite_b=1))
+
+
+def breakdown(factor: TiledFactor, k: int, lower: Array, info: int) -> Breakdown:
+    """v = [−L₁₁⁻ᵀ l_p; 1; 0] for the pivot p at which the diagonal tile of band k broke down."""
+    tiling = factor.tiling
+    local = max(info - 1, 0)
+    start = tiling.rows(k).start
+    if info <= 0 or not np.isfinite(lower[local, :local]).all():
+        return Breakdown(start + local, None)
+    v = np.zeros((tiling.n, 1))
+    v[start + local] = 1.0
+    if local:
+        head = solve_triangular(lower[:local, :local], lower[local, :local], lower=True, trans=1, check_finite=False)
+        v[start : start + local, 0] = -head
+    for i in range(k):
+        tile = factor.read(k, i)
+        v[tiling.rows(i), 0] = -tile[local] - tile[:local].T @ v[start : start + local, 0]
+    factor.solve_transposed(v, k)
+    return Breakdown(start + local, v[:, 0] if np.isfinite(v).all() else None)
