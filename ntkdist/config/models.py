@@ -82,7 +82,9 @@ class SpectrumConfig(_Section):
 class SolveConfig(_Section):
     """The regression weights (Θ + ridge·I)⁻¹ y."""
 
-    ridge: NonNegative = 0.0
+    ridge: NonNegative | Literal["loo", "gcv"] = Field(
+        0.0, description="Added to the diagonal; loo and gcv choose it on the training rows."
+    )
     rtol: float = Field(1e-8, gt=0, lt=1, description="True relative residual asked of every column.")
     method: Literal["auto", "cg", "cholesky"] = "auto"
     max_passes: int = Field(2000, ge=1)
@@ -117,6 +119,13 @@ class TheoryConfig(_Section):
         return self
 
 
+class PredictConfig(_Section):
+    """What is said of the held-out rows besides the mean."""
+
+    nngp: Literal["auto"] | bool = Field("auto", description="Predict with the NNGP kernel too.")
+    variance_rows: int = Field(64, ge=0, description="Held-out rows that get posterior and ensemble variances.")
+
+
 class ClusterConfig(_Section):
     """Where tiles are computed."""
 
@@ -145,5 +154,6 @@ class RunConfig(_Section):
     spectrum: SpectrumConfig = SpectrumConfig()
     solve: SolveConfig = SolveConfig()
     theory: TheoryConfig = TheoryConfig()
+    predict: PredictConfig = PredictConfig()
     cluster: ClusterConfig = ClusterConfig()
     store: str = Field("runs/run.zarr", min_length=1, description="The run store: a Zarr v3 group.")

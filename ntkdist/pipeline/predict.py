@@ -7,33 +7,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from ntkdist.pipeline.bayes import Bayes, side_by_side
+from ntkdist.pipeline.cross import cross_product
 from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.second_kernel import affordable
 from ntkdist.pipeline.session import Session
 
 Array = NDArray[Any]
-_TEST_ROWS = 2048
 
 
 def predict_rows(session: Session, x: Array, progress: Progress | None = None) -> Array:
     """f(x) for rows already prepared like the training rows, (m, k) float64."""
     progress = progress or Silent()
     weights = session.store.stage_array("solution", "weights")
-    out = np.zeros((len(x), weights.shape[1]))
-    dtype = np.dtype(session.identity.compute)
     progress.start("predict", len(x) * session.tiling.bands, "blocks of rows")
-    with threadpool_limits(1):
-        for band in range(session.tiling.bands):
-            where = session.tiling.rows(band)
-            train = session.store.read_array("inputs/x_train", where)
-            for start in range(0, len(x), _TEST_ROWS):
-                rows = slice(start, start + _TEST_ROWS)
-                cross = session.kernel.cross(
-                    np.ascontiguousarray(x[rows], dtype=dtype), train, which=session.identity.which
-                )
-                out[rows] += cross.astype(np.float64) @ weights[where]
-                progress.update(band * len(x) + min(len(x), start + _TEST_ROWS))
+    out = cross_product(session, x, weights, tell=progress.update)
     progress.finish()
     return out
 
@@ -45,7 +34,8 @@ def compute_predictions(session: Session, progress: Progress | None = None) -> d
     assert inputs is not None
     if inputs.result["n_test"] == 0:
         return None
-    key = session.key("predictions", solution.key)
+    settings = session.config.predict
+    key = session.key("predictions", solution.key, settings.model_dump())
     finished = session.store.stage("predictions", key)
     if finished is not None:
         return finished.result
@@ -60,9 +50,14 @@ def compute_predictions(session: Session, progress: Progress | None = None) -> d
         "metrics": scores(f, y, task),
         "train_metrics": scores(fitted, session.targets, task),
         "confusion": _confusion(f, y) if task == "classification" else None,
-        "seconds": time.perf_counter() - start,
     }
-    session.store.finish_stage("predictions", key, result, {"f": f})
+    bayes = Bayes({"note": "the NNGP was not computed at this size (predict.nngp: true computes it)"}, {})
+    if affordable(session, settings.nngp):
+        bayes = side_by_side(session, x, y, f, ridge, task)
+    if "f_nngp" in bayes.arrays:
+        result["nngp_metrics"] = scores(bayes.arrays["f_nngp"], y, task)
+    result |= {"side_by_side": bayes.section, "seconds": time.perf_counter() - start}
+    session.store.finish_stage("predictions", key, result, {"f": f, **bayes.arrays})
     return result
 
 

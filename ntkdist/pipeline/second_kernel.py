@@ -23,12 +23,17 @@ from ntkdist.tiling import Tile, Tiling
 Array = NDArray[Any]
 AFFORDABLE = 20_000
 """Rows up to which ``auto`` computes a second kernel without being asked."""
+_AFFORDABLE_FLOPS = 1e13
 _MEMORY_SHARE = 0.25
 
 
-def afford(choice: bool | str, n: int) -> bool:
-    """Whether a second kernel over n rows is computed: as asked, or ``auto`` up to ``AFFORDABLE`` rows."""
-    return n <= AFFORDABLE if choice == "auto" else bool(choice)
+def affordable(session: Session, choice: bool | str) -> bool:
+    """Whether a second kernel is computed: as asked, or for ``auto`` if it is small and cheap enough."""
+    if choice != "auto":
+        return bool(choice)
+    n = session.identity.n
+    features = session.store.read_array("inputs/x_train", slice(0, 1)).shape[1]
+    return n <= AFFORDABLE and session.kernel.work(n, n, features) <= _AFFORDABLE_FLOPS
 
 
 def second_gram(session: Session, kernel: TileKernel, which: str, *, with_test: bool = False) -> Gram:

@@ -12,6 +12,7 @@ from ntkdist.errors import Unresolvable
 from ntkdist.linalg import Solve, block_cg, cholesky_solve, choose_method
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.ridge_choice import chosen_ridge
 from ntkdist.pipeline.session import Session
 
 Array = NDArray[Any]
@@ -75,11 +76,14 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
     if finished is not None:
         return finished.result
     start = time.perf_counter()
-    solve, method, why = solve_weights(session.gram, session.targets, progress=progress, **settings.model_dump())
+    ridge, how = chosen_ridge(session)
+    options = settings.model_dump() | {"ridge": ridge}
+    solve, method, why = solve_weights(session.gram, session.targets, progress=progress, **options)
     result = {
         "method": method,
         "why": why,
-        "ridge": settings.ridge,
+        "ridge": ridge,
+        "ridge_how": how,
         "rtol": settings.rtol,
         "residual_norms": [float(r) for r in solve.residual_norms],
         "residual_of": session.gram.residual_of,

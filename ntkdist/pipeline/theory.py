@@ -16,7 +16,7 @@ from ntkdist.pipeline.initial import initial_key
 from ntkdist.pipeline.learning_curve import curve_section
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.risk import auto_ridges, risk_lines, score_ridges
-from ntkdist.pipeline.second_kernel import afford
+from ntkdist.pipeline.second_kernel import affordable
 from ntkdist.pipeline.session import Session
 from ntkdist.pipeline.spectrum import intervals
 from ntkdist.pipeline.theorems import cao_gu_line, two_layer_lines
@@ -108,7 +108,7 @@ def compute_theory(session: Session, spectrum: dict[str, Any], progress: Progres
         statements.append(cao_gu_line(session, low, unit, delta=settings.delta))
     else:
         skipped.append("Cao & Gu's bound is for labels ±1; the targets are real")
-    if afford(settings.two_layer, session.identity.n):
+    if affordable(session, settings.two_layer):
         certificate = session.config.spectrum.certificate
         statements += two_layer_lines(session, certificate=certificate, delta=settings.delta)
     else:

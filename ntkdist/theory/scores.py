@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf
+from scipy.special import erf, log_ndtr
 
 from ntkdist.errors import InputError
 
@@ -77,6 +77,25 @@ def calibration(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> 
     hit = np.bincount(index, right, bins)[held] / count[held]
     error = float((count[held] * np.abs(confidence - hit)).sum() / len(p))
     return Calibration(confidence, hit, count[held], error)
+
+
+def argmax_probabilities(mean: ArrayLike, variance: ArrayLike, nodes: int = 61) -> NDArray[np.float64]:
+    """P(output c is the largest), (m, k), for independent Gaussian outputs ``mean`` (m, k), ``variance`` (m,) > 0.
+
+    P_c = ∫ φ(z) Π_{j≠c} Φ(z + (f_c − f_j)/σ) dz by Gauss–Hermite quadrature, normalised to sum to one.
+    """
+    f, v = np.asarray(mean, np.float64), np.asarray(variance, np.float64)
+    if f.ndim != 2 or v.shape != (len(f),) or not bool((v > 0.0).all()):
+        raise InputError("argmax_probabilities needs means (m, k) and positive variances (m,)")
+    z, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    scaled = f / np.sqrt(v)[:, None]
+    out = np.empty_like(f)
+    for c in range(f.shape[1]):
+        gap = np.delete(scaled[:, [c]] - scaled, c, axis=1)
+        below = log_ndtr(z + gap[:, :, None]).sum(axis=1)
+        out[:, c] = np.exp(below) @ weight
+    total = out.sum(axis=1, keepdims=True)
+    return np.asarray(out / total)
 
 
 def coverage(mean: ArrayLike, variance: ArrayLike, targets: ArrayLike, z: float = 2.0) -> Coverage:

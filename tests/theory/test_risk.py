@@ -8,7 +8,7 @@ from ntkdist.errors import InputError, Unresolvable
 from ntkdist.theory.eigenframework import learning_curve
 from ntkdist.theory.leave_one_out import effective_dimension, gcv, leave_one_out, ridge_path
 from ntkdist.theory.posterior import posterior
-from ntkdist.theory.scores import accuracy, calibration, coverage, regression
+from ntkdist.theory.scores import accuracy, argmax_probabilities, calibration, coverage, regression
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.01, 1.0])
@@ -143,3 +143,15 @@ def test_impossible_requests_are_refused(call: object) -> None:
     assert callable(call)
     with pytest.raises(InputError):
         call()
+
+
+def test_argmax_probabilities_are_those_of_sampled_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    mean, variance = rng.standard_normal((4, 5)), np.array([0.1, 1.0, 4.0, 1e-6])
+    exact = argmax_probabilities(mean, variance)
+    drawn = mean[:, None] + np.sqrt(variance)[:, None, None] * rng.standard_normal((4, 40_000, 5))
+    sampled = np.stack([np.bincount(d.argmax(axis=1), minlength=5) / 40_000 for d in drawn])
+    np.testing.assert_allclose(exact, sampled, atol=0.012)
+    np.testing.assert_allclose(exact.sum(axis=1), 1.0)
+    with pytest.raises(InputError):
+        argmax_probabilities(mean, np.zeros(4))
