@@ -81,7 +81,7 @@ def train(
 def _step(network: Network, forward: Forward, residual: Array, step: float) -> None:
     """Move the parameters in place."""
     of, d = network.architecture, network.features
-    rate = step * float(of.width) ** -float(of.abc.c)
+    rate = step * of.step_factor
     xp: Any = array_namespace(residual)
     back = residual
     for layer in range(of.depth + 1, 0, -1):

@@ -233,8 +233,8 @@ class EmpiricalKernel:
         of = self.architecture
         xp: Any = array_namespace(rows.f)
         a = rows.activations[-1]
-        spread = float(of.width) ** -float(of.abc.b[-1])
-        scale = (of.factor(of.depth + 1, network.features) * spread) ** 2
+        last = of.depth + 1
+        scale = (of.factor(last, network.features) * of.spread(last)) ** 2
         found: Array = scale * xp.sum(a * a, axis=1) + of.sigma_b**2
         return found
 
@@ -278,7 +278,7 @@ class EmpiricalKernel:
         """The passes of a block of rows; those of the last blocks are kept, up to ``KEPT_BYTES``."""
         if is_cupy_array(x):
             return tuple(features(network, x) for network in self._networks_on(x))
-        key = (hashlib.blake2b(x, digest_size=16).digest(), x.shape, str(x.dtype))
+        key = (hashlib.blake2b(x.tobytes(), digest_size=16).digest(), x.shape, str(x.dtype))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

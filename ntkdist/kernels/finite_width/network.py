@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -93,7 +94,7 @@ class Architecture:
 
     def factor(self, layer: int, d: int) -> float:
         """c_l of layer ``layer`` = 1 … L+1 for inputs of ``d`` features."""
-        scale = float(self.width) ** -float(self.abc.a[layer - 1])
+        scale = self.power(-self.abc.a[layer - 1])
         if layer > 1:
             return self.sigma_w * scale
         return self.first_sigma_w * scale * (d**-0.5 if self.input_scaling == "1/d" else 1.0)
@@ -101,11 +102,24 @@ class Architecture:
     def bias_factor(self, layer: int) -> float:
         """β_l; zero where the layer has no bias."""
         sigma = self.first_bias if layer == 1 else self.sigma_b
-        return sigma * float(self.width) ** -self._bias_exponent(layer)
+        return sigma * self.power(-self._bias_exponent(layer))
 
-    def _bias_exponent(self, layer: int) -> float:
-        first = float(self.abc.a[0])
-        return first if layer <= self.depth else max(first, -float(self.abc.c) / 2)
+    def _bias_exponent(self, layer: int) -> Fraction:
+        first = self.abc.a[0]
+        return first if layer <= self.depth else max(first, -self.abc.c / 2)
+
+    def power(self, exponent: Fraction) -> float:
+        """m to the power ``exponent``."""
+        return float(self.width ** float(exponent))
+
+    @property
+    def step_factor(self) -> float:
+        """m^{−c}: the size of a step for η = 1."""
+        return self.power(-self.abc.c)
+
+    def spread(self, layer: int) -> float:
+        """m^{−b_l}: the standard deviation of the weights w^l at initialisation."""
+        return self.power(-self.abc.b[layer - 1])
 
     def shape(self, layer: int, d: int) -> tuple[int, int]:
         """(outputs, inputs) of the weight matrix of a layer."""
@@ -128,10 +142,9 @@ class Architecture:
         streams = np.random.SeedSequence(seed).spawn(2 * (self.depth + 1))
         for layer in range(1, self.depth + 2):
             shape = self.shape(layer, d)
-            spread = float(self.width) ** -float(self.abc.b[layer - 1])
             draws = np.random.default_rng(streams[2 * layer - 2]).standard_normal(shape)
-            weights.append((spread * draws).astype(dtype, copy=False))
-            of_bias = float(self.width) ** self._bias_exponent(layer)
+            weights.append((self.spread(layer) * draws).astype(dtype, copy=False))
+            of_bias = self.power(self._bias_exponent(layer))
             if self.bias_factor(layer):
                 drawn = np.random.default_rng(streams[2 * layer - 1]).standard_normal(shape[0])
                 biases.append((of_bias * drawn).astype(dtype, copy=False))

@@ -67,7 +67,7 @@ def structured_ntk(network: Network, rows: Features, columns: Features, output: 
             inner = inner[:, :, None, None] * xp.eye(k, dtype=inner.dtype)
         total = inner if total is None else total + inner
     if of.abc.c:
-        total *= float(of.width) ** -float(of.abc.c)
+        total *= of.step_factor
     found: Array = total
     return found
 
@@ -76,9 +76,8 @@ def conjugate_kernel(network: Network, rows: Features, columns: Features) -> Arr
     """The covariance of f under new output weights, σ_w² A_L A_Lᵀ/m + σ_b² in the NTK parameterization."""
     of = network.architecture
     last = of.depth + 1
-    spread = float(of.width) ** -float(of.abc.b[-1])
     inner = rows.activations[-1] @ columns.activations[-1].T
-    inner *= (of.factor(last, network.features) * spread) ** 2
+    inner *= (of.factor(last, network.features) * of.spread(last)) ** 2
     found: Array = inner + of.sigma_b**2
     return found
 
@@ -95,7 +94,7 @@ def structured_diagonal(network: Network, rows: Features, output: str | int = "m
             s = _chosen(rows.sensitivities[layer - 1], output)
             inner = inner * xp.sum(s * s, axis=1) * _weight(rows.sensitivities[layer - 1], output)
         total = total + inner
-    found: Array = total * float(of.width) ** -float(of.abc.c)
+    found: Array = total * of.step_factor
     return found
 
 

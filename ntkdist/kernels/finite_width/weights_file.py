@@ -47,7 +47,7 @@ def load_network(path: str | Path, allow_import: bool = True) -> Network:
             architecture = Architecture.from_spec(json.loads(str(file["architecture"])), allow_import)
             layers = range(1, architecture.depth + 2)
             weights = tuple(file[f"w{l}"] for l in layers)
-            biases = tuple(file[f"b{l}"] if f"b{l}" in file else None for l in layers)
+            biases = tuple(file.get(f"b{l}") for l in layers)
     except InputError:
         raise
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
