@@ -2,8 +2,11 @@
 
 from ntkdist.config.load import apply_overrides, load_config, parse_config
 from ntkdist.config.models import (
+    AnyKernelConfig,
     ClusterConfig,
     DataConfig,
+    EmpiricalKernelConfig,
+    ExponentsConfig,
     GramConfig,
     KernelConfig,
     LayerConfig,
@@ -15,8 +18,11 @@ from ntkdist.config.models import (
 from ntkdist.config.schema import json_schema, shipped_schema
 
 __all__ = [
+    "AnyKernelConfig",
     "ClusterConfig",
     "DataConfig",
+    "EmpiricalKernelConfig",
+    "ExponentsConfig",
     "GramConfig",
     "KernelConfig",
     "LayerConfig",

@@ -137,8 +137,8 @@ def _sentence(error: ValidationError) -> str:
     message = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in messages))
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
-    verb = "must be " if str(first["msg"]).startswith("Input should be ") else ": "
-    return f"{key} {verb}{message}{got}.{more}" if key else f"{message}.{more}"
+    verb = " must be " if str(first["msg"]).startswith("Input should be ") else ": "
+    return f"{key}{verb}{message}{got}.{more}" if key else f"{message}.{more}"
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
@@ -157,8 +157,10 @@ def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
 
 
 def _siblings(location: list[str]) -> list[str]:
-    model: type[BaseModel] = RunConfig
+    models: list[type[BaseModel]] = [RunConfig]
     for part in location[:-1]:
-        if part in model.model_fields:
-            model = next(iter(_models_in(model.model_fields[part].annotation)), model)
-    return list(model.model_fields)
+        inner = [
+            m for model in models if part in model.model_fields for m in _models_in(model.model_fields[part].annotation)
+        ]
+        models = inner or models
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))

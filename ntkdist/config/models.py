@@ -7,9 +7,9 @@ reads them, and :mod:`ntkdist.config.load` turns YAML and ``--set`` overrides in
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -43,6 +43,7 @@ class LayerConfig(_Section):
 class KernelConfig(_Section):
     """The architecture whose infinite-width kernel is computed."""
 
+    type: Literal["dense"] = "dense"
     depth: int | None = Field(None, ge=1, description="Number of activation layers L; 3 unless layers are listed.")
     activation: str | None = Field(None, description="Activation of every layer; relu unless said otherwise.")
     sigma_w: Positive | None = Field(None, description="Weight standard deviation; √2 unless said otherwise.")
@@ -61,6 +62,73 @@ class KernelConfig(_Section):
             if not self.layers:
                 raise ValueError("layers is an empty list; list at least one layer")
         return self
+
+
+class ExponentsConfig(_Section):
+    """An abc-parameterization of one's own: exponents of every layer and of the step."""
+
+    name: str = "abc"
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    c: float
+
+
+ParameterizationConfig = Literal["ntk", "standard", "mean-field", "mup"] | ExponentsConfig
+
+
+class EmpiricalKernelConfig(_Section):
+    """The empirical NTK of real networks: fully connected ones from seeds or a checkpoint, or any PyTorch model."""
+
+    type: Literal["empirical"]
+    depth: int = Field(3, ge=1, description="Number L of hidden layers.")
+    width: int = Field(1024, ge=1, description="Width m of the hidden layers.")
+    outputs: int = Field(1, ge=1)
+    activation: str = "relu"
+    sigma_w: Positive = math.sqrt(2.0)
+    sigma_b: NonNegative = 0.0
+    input_scaling: Literal["none", "1/d", "unit"] = "none"
+    parameterization: ParameterizationConfig = "ntk"
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), min_length=1, description="An ensemble: one network each."
+    )
+    output: Literal["mean"] | Annotated[int, Field(ge=0)] = Field(
+        "mean", description="Average over outputs, or one of them."
+    )
+    checkpoint: str | None = Field(None, description="A saved network (.npz), or a PyTorch state_dict with model.")
+    model: str | None = Field(None, description="A PyTorch model, module:factory.")
+    input_shape: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, description="Shape of one row for model.")
+    method: Literal["auto", "jacobian", "products"] = "auto"
+    memory: Positive = Field(2.0, description="GiB for Jacobian blocks of a PyTorch model.")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    which: Literal["ntk", "nngp"] = "ntk"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> EmpiricalKernelConfig:
+        given = {k for k, field in type(self).model_fields.items() if getattr(self, k) != field.default}
+        network = {"depth", "width", "outputs", "activation", "sigma_w", "sigma_b", "input_scaling", "parameterization"}
+        of_torch = {"input_shape", "method", "memory", "device"}
+        if self.model is None and (extra := sorted(given & of_torch)):
+            raise ValueError(f"{', '.join(extra)} belong to a PyTorch model, and no model is named")
+        if (self.model is not None or self.checkpoint is not None) and (extra := sorted(given & network)):
+            what = "the model" if self.model is not None else "the checkpoint"
+            raise ValueError(f"{what} fixes the architecture, so {', '.join(extra)} cannot be given as well")
+        return self
+
+
+def _kind(tree: Any) -> str | None:
+    kind = tree.get("type", "dense") if isinstance(tree, dict) else getattr(tree, "type", "dense")
+    return f"[{kind}]" if kind in ("dense", "empirical") else None
+
+
+AnyKernelConfig = Annotated[
+    Annotated[KernelConfig, Tag("[dense]")] | Annotated[EmpiricalKernelConfig, Tag("[empirical]")],
+    Discriminator(
+        _kind,
+        custom_error_type="kernel_type",
+        custom_error_message="type must be dense (infinite width) or empirical (a network of finite width)",
+    ),
+]
+"""A kernel section by its ``type``; the tags stand in brackets because error messages leave such parts out."""
 
 
 class GramConfig(_Section):
@@ -149,7 +217,7 @@ class RunConfig(_Section):
     """One run: dataset, kernel, and everything computed from them."""
 
     data: DataConfig
-    kernel: KernelConfig = KernelConfig()
+    kernel: AnyKernelConfig = KernelConfig()
     gram: GramConfig = GramConfig()
     spectrum: SpectrumConfig = SpectrumConfig()
     solve: SolveConfig = SolveConfig()

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
 from ntkdist.kernels.error import EntryError
+from ntkdist.kernels.finite_width.empirical_kernel import EmpiricalKernel
+from ntkdist.kernels.finite_width.torch_kernel import TorchKernel
 from ntkdist.kernels.kernel import Kernel
 
 Array = NDArray[Any]
@@ -71,7 +73,9 @@ class TileKernel(Protocol):
         """Floating-point operations of an (n1, n2) tile of rows with d features."""
 
 
-SPEC_TYPES: Mapping[str, Callable[..., TileKernel]] = MappingProxyType({"dense": Kernel.from_spec})
+SPEC_TYPES: Mapping[str, Callable[..., TileKernel]] = MappingProxyType(
+    {"dense": Kernel.from_spec, "empirical": EmpiricalKernel.from_spec, "torch": TorchKernel.from_spec}
+)
 
 
 def kernel_from_spec(spec: Mapping[str, Any], allow_import: bool = True) -> TileKernel:

@@ -9,6 +9,7 @@ from ntkdist.kernels.finite_width.parameterization import (
     parameterization,
 )
 from ntkdist.kernels.finite_width.structured import features, structured_ntk
+from ntkdist.kernels.finite_width.torch_kernel import TorchKernel
 from ntkdist.kernels.finite_width.weights_file import load_network, save_network
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "EmpiricalKernel",
     "Network",
     "Parameterization",
+    "TorchKernel",
     "features",
     "load_network",
     "parameterization",

@@ -138,7 +138,8 @@ class Architecture:
 
     def draw(self, d: int, seed: int, dtype: Any = np.float64) -> Network:
         """A network for ``d`` features with weights from ``seed``: the same numbers on every machine."""
-        weights, biases = [], []
+        weights: list[Array] = []
+        biases: list[Array | None] = []
         streams = np.random.SeedSequence(seed).spawn(2 * (self.depth + 1))
         for layer in range(1, self.depth + 2):
             shape = self.shape(layer, d)
