@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkdist.linalg import Interval, lambda_max
 from ntkdist.pipeline.cross import cross_block, self_values
-from ntkdist.pipeline.second_kernel import affordable, second_gram
+from ntkdist.pipeline.second_kernel import affordable, has_prior, second_gram
 from ntkdist.pipeline.session import Session
 from ntkdist.pipeline.training import Training
 from ntkdist.theory.ensemble import ensemble
@@ -27,7 +27,7 @@ def ensemble_section(
 ) -> tuple[dict[str, Any] | None, dict[str, Array]]:
     """Mean variance over rows at some moments, and the arrays (T, m, k) and (T, m); None if not asked for."""
     rows = min(session.config.theory.ensemble_rows, session.n_test)
-    if rows == 0 or not affordable(session, "auto"):
+    if rows == 0 or not has_prior(session) or not affordable(session, "auto"):
         return None, {}
     times = _moments(training.times)
     x = session.store.read_array("inputs/x_test", slice(0, rows))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ntkdist.pipeline.bayes import Bayes, side_by_side
 from ntkdist.pipeline.cross import cross_product
 from ntkdist.pipeline.progress import Progress, Silent
-from ntkdist.pipeline.second_kernel import affordable
+from ntkdist.pipeline.second_kernel import affordable, has_prior
 from ntkdist.pipeline.session import Session
 
 Array = NDArray[Any]
@@ -52,7 +52,9 @@ def compute_predictions(session: Session, progress: Progress | None = None) -> d
         "confusion": _confusion(f, y) if task == "classification" else None,
     }
     bayes = Bayes({"note": "the NNGP was not computed at this size (predict.nngp: true computes it)"}, {})
-    if affordable(session, settings.nngp):
+    if not has_prior(session):
+        bayes = Bayes({"note": "this kernel has no NNGP beside it"}, {})
+    elif affordable(session, settings.nngp):
         bayes = side_by_side(session, x, y, f, ridge, task)
     if "f_nngp" in bayes.arrays:
         result["nngp_metrics"] = scores(bayes.arrays["f_nngp"], y, task)

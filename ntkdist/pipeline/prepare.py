@@ -105,6 +105,7 @@ def prepare(config: RunConfig, progress: Progress | None = None) -> Prepared:
     progress = progress or Silent()
     kernel = build_kernel(config.kernel)
     source = open_source(config.data.path, config.data.x, config.data.y)
+    kernel = kernel.for_inputs((source.features,))
     if not source.has_targets:
         raise InputError(f"{config.data.path} holds no targets {config.data.y!r}; name them with --set data.y=…")
     targets = _read_targets(config, source)

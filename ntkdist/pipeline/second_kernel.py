@@ -36,6 +36,11 @@ def affordable(session: Session, choice: bool | str) -> bool:
     return n <= AFFORDABLE and session.kernel.work(n, n, features) <= _AFFORDABLE_FLOPS
 
 
+def has_prior(session: Session) -> bool:
+    """Whether the kernel has an NNGP beside it; a PyTorch model has its empirical NTK only."""
+    return bool(getattr(session.kernel, "has_nngp", True))
+
+
 def second_gram(session: Session, kernel: TileKernel, which: str, *, with_test: bool = False) -> Gram:
     """Gram matrix of ``kernel`` over the run's training rows, followed by its test rows if ``with_test``."""
     parts = ["inputs/x_train", "inputs/x_test"] if with_test else ["inputs/x_train"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkdist.kernels import Kernel
 from ntkdist.linalg import Interval, inverse_form
 from ntkdist.pipeline.ensemble import ensemble_section
 from ntkdist.pipeline.gram_matrix import Gram
@@ -104,7 +105,9 @@ def compute_theory(session: Session, spectrum: dict[str, Any], progress: Progres
     ]
     statements.insert(3, reach_statement(training, settings.epsilon, low.grade))
     skipped = []
-    if task == "classification":
+    if not isinstance(session.kernel, Kernel):
+        skipped.append("Cao & Gu's bound is for the kernel of an infinitely wide fully connected network")
+    elif task == "classification":
         statements.append(cao_gu_line(session, low, unit, delta=settings.delta))
     else:
         skipped.append("Cao & Gu's bound is for labels ±1; the targets are real")

@@ -71,8 +71,8 @@ def test_a_run_on_a_torch_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     results = run(config(tmp_path, kernel, "solve.ridge=1"))
     assert results["complete"]
     assert "digits_model:small" in results["kernel"]["description"]
-    with pytest.raises(InputError, match="does not take a row of 64 numbers"):
-        run(config(tmp_path, {"type": "empirical", "model": "digits_model:small"}, f"store={tmp_path}/b.zarr"))
+    with pytest.raises(InputError, match="a row has 64"):
+        run(config(tmp_path, {**kernel, "input_shape": [8, 7]}, f"store={tmp_path}/b.zarr"))
 
 
 @pytest.mark.parametrize(

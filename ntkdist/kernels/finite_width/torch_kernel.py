@@ -160,6 +160,11 @@ class TorchKernel:
         return True
 
     @property
+    def has_nngp(self) -> bool:
+        """False: a model says nothing of the covariance of its outputs under other weights."""
+        return False
+
+    @property
     def needs_direction(self) -> bool:
         """False: the model decides what a zero row is."""
         return False
