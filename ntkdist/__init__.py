@@ -9,13 +9,21 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING, Any
+
 from ntkdist.api import Theory, gram, open, solve, spectrum, theory
 from ntkdist.errors import NtkdistError
 from ntkdist.kernels import Kernel, Layer
 
+if TYPE_CHECKING:
+    from ntkdist.estimators import NTKClassifier, NTKGPKernel, NTKRegressor
+
 __all__ = [
     "Kernel",
     "Layer",
+    "NTKClassifier",
+    "NTKGPKernel",
+    "NTKRegressor",
     "NtkdistError",
     "Theory",
     "__version__",
@@ -25,3 +33,12 @@ __all__ = [
     "spectrum",
     "theory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, imported when first asked for: scikit-learn takes a second to load."""
+    if name in ("NTKClassifier", "NTKGPKernel", "NTKRegressor"):
+        from ntkdist import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'ntkdist' has no attribute {name!r}")

@@ -78,16 +78,22 @@ def second_gram(session: Session, kernel: TileKernel, which: str, *, with_test: 
 class Kept:
     """Remember every tile that was made once."""
 
-    def __init__(self, make: Callable[[int, int], Array]) -> None:
+    def __init__(self, make: Callable[[int, int], Array], known: dict[Tile, Array] | None = None) -> None:
         self._make = make
-        self._tiles: dict[Tile, Array] = {}
+        self.tiles: dict[Tile, Array] = dict(known or {})
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_make": self._make, "tiles": self.tiles}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def __call__(self, i: int, j: int) -> Array:
         """Tile (i, j), made at the first call."""
-        found = self._tiles.get((i, j))
+        found = self.tiles.get((i, j))
         if found is None:
             made = self._make(i, j)
             with self._lock:
-                found = self._tiles.setdefault((i, j), made)
+                found = self.tiles.setdefault((i, j), made)
         return found
