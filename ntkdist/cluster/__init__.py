@@ -1,13 +1,19 @@
-"""Where tiles are computed and multiplied: Dask clients, the tile executor, the tiled operator."""
+"""Where tiles are computed and multiplied: Dask clients, the tile executor, the operators over tiles."""
 
 from ntkdist.cluster.cholesky import DistributedCholesky
 from ntkdist.cluster.client import ClusterSpec, cores, open_client
-from ntkdist.cluster.executor import lost_cluster_in_words, run_tiles
+from ntkdist.cluster.distributed_operator import DistributedOperator
+from ntkdist.cluster.executor import run_tiles
+from ntkdist.cluster.held import TileSource
 from ntkdist.cluster.operator import TiledOperator
+from ntkdist.cluster.waiting import Patience, lost_cluster_in_words
 
 __all__ = [
     "ClusterSpec",
     "DistributedCholesky",
+    "DistributedOperator",
+    "Patience",
+    "TileSource",
     "TiledOperator",
     "cores",
     "lost_cluster_in_words",

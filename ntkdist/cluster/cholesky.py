@@ -16,7 +16,7 @@ from distributed import Client, as_completed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ntkdist.cluster.executor import lost_cluster_in_words
+from ntkdist.cluster.waiting import lost_cluster_in_words
 from ntkdist.linalg import (
     Breakdown,
     TileAccess,

@@ -19,11 +19,17 @@ from distributed import Client, LocalCluster
 from ntkdist.errors import ClusterLost, InputError
 
 LOOPBACK = "127.0.0.1"
-# Preempted workers are normal: a tile is given up only after it took down this many workers.
+# The driver reaches the workers of these without a detour through the scheduler.
+_NEARBY = ("in-process", "local", "cuda")
+# Preempted workers are normal: what Dask gives up after this many deaths, the executor submits again.
 _SETTINGS = {
-    "distributed.scheduler.allowed-failures": 20,
-    "distributed.scheduler.worker-ttl": "60s",
+    "distributed.scheduler.allowed-failures": 3,
     "distributed.admin.tick.limit": "30s",
+    # Vectors and receipts are small and tiles are held outside Dask's memory: spilling would only slow passes down,
+    # and a worker paused for its resident tiles would never go on.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.97,
     "logging.distributed": "error",
 }
@@ -40,6 +46,7 @@ class ClusterSpec:
     address: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     connect_timeout: float = 30.0
+    worker_ttl: float = 60.0
     insecure: bool = False
 
 
@@ -59,7 +66,7 @@ def open_client(spec: ClusterSpec) -> Iterator[Client]:
     ClusterLost
         No scheduler answers at the address, or no worker starts, within ``connect_timeout`` seconds.
     """
-    with dask.config.set(_SETTINGS):
+    with dask.config.set({**_SETTINGS, "distributed.scheduler.worker-ttl": f"{spec.worker_ttl:g}s"}):
         try:
             cluster = _start(spec)
         except (TimeoutError, OSError, RuntimeError) as error:
@@ -78,6 +85,7 @@ def _connect(spec: ClusterSpec, cluster: Any) -> Client:
             cluster if cluster is not None else spec.address,
             timeout=spec.connect_timeout,
             set_as_default=False,
+            direct_to_workers=spec.type in _NEARBY,
         )
     except (TimeoutError, OSError, ValueError) as error:
         raise ClusterLost(

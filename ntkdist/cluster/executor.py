@@ -6,81 +6,105 @@ matrix. A worker killed in mid-tile loses that tile, which the scheduler gives t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
-from distributed import Client, as_completed
-from distributed.client import FutureCancelledError
-from distributed.comm.core import CommClosedError
+from distributed import Client, Future
 from distributed.scheduler import KilledWorker
-from threadpoolctl import threadpool_limits
 
+from ntkdist.cluster.waiting import Completed, Patience, lost_cluster_in_words
 from ntkdist.errors import ClusterLost
 from ntkdist.tiling import Tile
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+# Two tiles wait at a worker for each one it computes, so that it is never idle while receipts are written.
+_IN_FLIGHT = 3
 
 
 def run_tiles(
-    client: Client, compute: Callable[[int, int], T], tiles: Iterable[Tile], done: Callable[[list[T]], None]
+    client: Client,
+    compute: Callable[[int, int], T],
+    tiles: Iterable[Tile],
+    done: Callable[[list[T]], None],
+    *,
+    attempts: int = 3,
+    patience: Patience | None = None,
 ) -> None:
     """Run ``compute(i, j)`` for all tiles on the client's workers; ``done`` gets results in batches, as they come.
 
-    At most three tiles per worker thread are in flight. An exception of a task is raised here, after the results
-    that came with it have been delivered.
+    At most three tiles per worker thread are in flight; workers that join later get their share. An exception of a
+    task is raised here, after the results that came with it have been delivered. Dask gives a tile up after it was
+    on several workers that died; it is submitted again, and given up for good when that happens ``attempts`` times
+    while other tiles were finished, or three times as often while none was (then machines rather than the tile are
+    to blame: preemption, say).
 
     Raises
     ------
     ClusterLost
-        The scheduler went away, or one tile took down many workers.
+        The scheduler or all workers went away for longer than ``patience`` allows, or one tile kept killing the
+        workers of a cluster that finishes other tiles.
     """
     pending = iter(tiles)
-    limit = 3 * max(1, sum(client.nthreads().values()))
-    waiting: dict[Any, Tile] = {}
+    waiting: dict[Future[Any], Tile] = {}
+    blamed: Counter[Tile] = Counter()
+    lost_in_a_row: Counter[Tile] = Counter()
+    finished = 0
+    finished_at_last_blame: dict[Tile, int] = {}
 
-    def submit(count: int) -> list[Any]:
-        futures = []
-        for i, j in islice(pending, count):
-            future = client.submit(compute, i, j, pure=False, key=f"tile-{i}-{j}-{id(waiting):x}")
+    def submit(places: Iterable[Tile]) -> None:
+        for i, j in places:
+            future = client.submit(compute, i, j, pure=False, key=f"tile-{i}-{j}-{id(waiting):x}-{lost_in_a_row[i, j]}")
             waiting[future] = (i, j)
-            futures.append(future)
-        return futures
+            completed.add(future)
 
-    with lost_cluster_in_words(), threadpool_limits(1):
-        queue = as_completed(submit(limit), loop=client.loop)
+    def blame(place: Tile, error: KilledWorker) -> None:
+        """Submit a tile again that was lost with its workers, or give it up."""
+        lost_in_a_row[place] += 1
+        if finished > finished_at_last_blame.get(place, -1) or not waiting:
+            blamed[place] += 1
+        finished_at_last_blame[place] = finished
+        if blamed[place] >= attempts or lost_in_a_row[place] >= 3 * attempts:
+            raise ClusterLost(
+                f"Tile {place} was lost with {error.allowed_failures + 1} workers in a row, "
+                f"{lost_in_a_row[place]} times over; they probably ran out of memory: choose a smaller gram.tile or a "
+                "larger cluster.memory_limit, and start again to continue."
+            ) from error
+        _LOG.warning("tile %s was lost with its workers; it is submitted again", place)
+        submit([place])
+
+    with lost_cluster_in_words():
+        completed = Completed(client, patience)
+        submit(islice(pending, _IN_FLIGHT * max(1, completed.threads)))
         try:
-            for batch in queue.batches():
-                results, failure = [], None
+            for batch in completed.batches():
+                results, failure, lost = [], None, []
                 for future in batch:
-                    del waiting[future]
+                    place = waiting.pop(future)
                     if future.status == "finished":
                         results.append(future.result())
+                    elif isinstance(error := _error_of(future), KilledWorker):
+                        lost.append((place, error))
                     else:
                         failure = failure or future
+                finished += len(results)
                 if results:
                     done(results)
                 if failure is not None:
                     failure.result()
-                for future in submit(len(batch)):
-                    queue.add(future)
+                for place, error in lost:
+                    blame(place, error)
+                submit(islice(pending, max(0, _IN_FLIGHT * max(1, completed.threads) - len(waiting))))
         finally:
-            if waiting:
+            if waiting and client.status == "running":
                 client.cancel(list(waiting), force=True)
 
 
-@contextmanager
-def lost_cluster_in_words() -> Iterator[None]:
-    """Translate Dask's ways of saying that the cluster is gone into one sentence."""
-    try:
-        yield
-    except KilledWorker as error:
-        raise ClusterLost(
-            f"A tile was lost with {error.allowed_failures + 1} workers in a row ({error.task}); they probably ran "
-            "out of memory: choose a smaller gram.tile or a larger cluster.memory_limit, and start again to continue."
-        ) from error
-    except (CommClosedError, FutureCancelledError) as error:
-        raise ClusterLost(
-            "The Dask scheduler went away; finished tiles are kept: start the same command again to continue."
-        ) from error
+def _error_of(future: Future[Any]) -> BaseException | None:
+    if future.status != "error":
+        return None
+    error = future.exception()
+    return error if isinstance(error, BaseException) else None

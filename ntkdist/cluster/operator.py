@@ -1,13 +1,13 @@
-"""The Gram matrix as an operator K·V over lower-triangle tiles, each used twice.
+"""The Gram matrix as an operator K·V over lower-triangle tiles, each used twice, in the threads of this process.
 
 For tile (i, j), i > j, both K_ij V_j and K_ijᵀ V_i are accumulated, so a pass touches half of the matrix. Tiles come
-from a function: the run store (streamed), a dictionary (resident), or the kernel itself (recomputed). Sums are in
-float64 and in a fixed order: tiles are dealt to a number of accumulators that depends on the tiling alone, so the
-same V gives the same bits whatever the number of threads.
+from a function: the run store (streamed), a dictionary (resident), or the kernel itself (recomputed). Products and
+sums are in float64, in the order fixed by :mod:`ntkdist.cluster.summation`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ntkdist.cluster.client import cores
+from ntkdist.cluster.passes import PassStatistics
+from ntkdist.cluster.read_ahead import read_ahead
+from ntkdist.cluster.summation import PairwiseSum, leaf_product, leaves
 from ntkdist.errors import InputError
 from ntkdist.tiling import Tile, Tiling
 
 Array = NDArray[Any]
-_ACCUMULATORS = 8
 
 
 class TiledOperator:
@@ -32,7 +34,10 @@ class TiledOperator:
     tiling : the cut of the matrix.
     tile : returns tile (i, j) of the lower triangle, float32 or float64; called from several threads.
     dtype : precision of the tiles.
+    diagonal : diag K, (n,), where it is known beforehand.
     threads : threads of a pass; the result does not depend on it.
+    ahead : tiles to fetch ahead of each thread, for a ``tile`` that waits for a disk.
+    block : K[rows][:, cols] in float64 where there is a cheaper way than through whole tiles.
     """
 
     def __init__(
@@ -43,15 +48,19 @@ class TiledOperator:
         *,
         diagonal: Array | None = None,
         threads: int | None = None,
+        ahead: int = 0,
+        block: Callable[[Array, Array], Array] | None = None,
     ) -> None:
         self.tiling = tiling
         self.tile = tile
         self.dtype = np.dtype(dtype)
         self.shape = (tiling.n, tiling.n)
         self.threads = threads or cores()
+        self.ahead = ahead
+        self.passes = PassStatistics(tiling.stored_entries(), self.dtype.itemsize)
         self._diagonal = diagonal
-        groups = min(_ACCUMULATORS, tiling.count)
-        self._lists: list[list[Tile]] = [list(tiling)[g::groups] for g in range(groups)]
+        self._block = block
+        self._leaves = leaves(tiling)
 
     @property
     def tile_size(self) -> int:
@@ -60,28 +69,36 @@ class TiledOperator:
 
     def matmat(self, v: Array) -> Array:
         """K V for V of shape (n, s), in float64."""
-        columns = np.ascontiguousarray(v, dtype=np.float64)
+        return self._pass(np.ascontiguousarray(v, dtype=np.float64))
+
+    def matmat_single(self, v: Array) -> Array:
+        """K V by float32 products within each tile, summed over tiles in float64: for float32 tiles, 1e-6 accurate."""
+        single = self.dtype == np.float32
+        return self._pass(np.ascontiguousarray(v, dtype=np.float32 if single else np.float64))
+
+    def _pass(self, columns: Array) -> Array:
         assert columns.ndim == 2
         assert columns.shape[0] == self.tiling.n
+        start = time.perf_counter()
+        product = self._product(columns)
+        self.passes.count(columns.shape[1], time.perf_counter() - start)
+        return product
 
-        def partial(tiles: list[Tile]) -> Array:
-            out = np.zeros_like(columns)
-            for i, j in tiles:
-                rows, cols = self.tiling.rows(i), self.tiling.rows(j)
-                tile = self.tile(i, j)
-                if tile.dtype != np.float64:
-                    tile = tile.astype(np.float64)
-                out[rows] += tile @ columns[cols]
-                if i != j:
-                    out[cols] += tile.T @ columns[rows]
-            return out
+    def _product(self, v: Array) -> Array:
+        top = (len(self._leaves).bit_length() - 1, 0)
+        total = PairwiseSum(top)
+
+        def one(leaf: int) -> None:
+            tiles = self._leaves[leaf]
+            stop = self.tiling.rows(tiles[0][0]).stop
+            with read_ahead(self.tile, tiles, self.ahead) as found:
+                total.add((0, leaf), leaf_product(self.tiling, found, stop, v))
 
         with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
-            parts = list(pool.map(partial, self._lists))
-        total = parts[0]
-        for part in parts[1:]:
-            total += part
-        return total
+            for _ in pool.map(one, range(len(self._leaves))):
+                pass
+        assert total.total is not None
+        return total.total
 
     def __matmul__(self, v: Array) -> Array:
         """K v for a vector or a block of vectors."""
@@ -102,20 +119,34 @@ class TiledOperator:
     def block(self, rows: Array, cols: Array) -> Array:
         """K[rows][:, cols] in float64; reads each tile it needs once."""
         rows, cols = np.asarray(rows, dtype=np.intp), np.asarray(cols, dtype=np.intp)
+        if self._block is not None:
+            return self._block(rows, cols)
         out = np.empty((len(rows), len(cols)))
-        row_band, col_band = rows // self.tiling.tile, cols // self.tiling.tile
+        parts = self._parts(rows, cols)
+
+        def one(place: Tile) -> None:
+            tile = self.tile(*place)
+            for at, local, mirrored in parts[place]:
+                out[at] = (tile.T if mirrored else tile)[local]
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(one, parts):
+                pass
+        return out
+
+    def _parts(self, rows: Array, cols: Array) -> dict[Tile, list[tuple[Any, Any, bool]]]:
+        """Which entries of K[rows][:, cols] come from which tile: (where they go, where they are, mirrored)."""
+        size = self.tiling.tile
+        row_band, col_band = rows // size, cols // size
+        parts: dict[Tile, list[tuple[Any, Any, bool]]] = {}
         for i in np.unique(row_band):
             at_rows = np.flatnonzero(row_band == i)
-            local_rows = rows[at_rows] - i * self.tiling.tile
             for j in np.unique(col_band):
                 at_cols = np.flatnonzero(col_band == j)
-                local_cols = cols[at_cols] - j * self.tiling.tile
-                if i >= j:
-                    part = self.tile(int(i), int(j))[np.ix_(local_rows, local_cols)]
-                else:
-                    part = self.tile(int(j), int(i))[np.ix_(local_cols, local_rows)].T
-                out[np.ix_(at_rows, at_cols)] = part
-        return out
+                place = (int(max(i, j)), int(min(i, j)))
+                local = np.ix_(rows[at_rows] - i * size, cols[at_cols] - j * size)
+                parts.setdefault(place, []).append((np.ix_(at_rows, at_cols), local, bool(i < j)))
+        return parts
 
     def to_numpy(self, *, max_bytes: int = 8 << 30) -> Array:
         """The dense symmetric matrix, refused beyond ``max_bytes``."""

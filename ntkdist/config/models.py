@@ -204,6 +204,7 @@ class ClusterConfig(_Section):
     address: str | None = None
     options: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
     connect_timeout: Positive = 30.0
+    worker_ttl: Positive = Field(60.0, description="Seconds without a heartbeat after which a worker is replaced.")
     insecure: bool = False
 
     @model_validator(mode="after")
