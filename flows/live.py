@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from distributed import Client
 
 from ntkdist.config import RunConfig
-from ntkdist.pipeline.prepare import Prepared
+from ntkdist.pipeline.inputs import Block
+from ntkdist.pipeline.prepare import Preparation, Prepared
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.session import Session
+from ntkdist.store import RunStore
 
 
 @dataclass
@@ -24,9 +26,32 @@ class Live:
     config: RunConfig
     progress: Progress = field(default_factory=Silent)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    blocks: list[Block] = field(default_factory=list)
+    _preparation: Preparation | None = None
+    _store: RunStore | None = None
     _prepared: Prepared | None = None
     _session: Session | None = None
     _client: Client | None = None
+
+    @property
+    def preparation(self) -> Preparation:
+        """The dataset while it is read."""
+        assert self._preparation is not None
+        return self._preparation
+
+    @preparation.setter
+    def preparation(self, value: Preparation) -> None:
+        self._preparation = value
+
+    @property
+    def store(self) -> RunStore:
+        """The claimed store while inputs are written."""
+        assert self._store is not None
+        return self._store
+
+    @store.setter
+    def store(self, value: RunStore) -> None:
+        self._store = value
 
     @property
     def prepared(self) -> Prepared:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from prefect import flow
@@ -22,10 +23,13 @@ from flows.live import LIVE, Live
 from ntkdist.config import RunConfig
 from ntkdist.errors import NtkdistError
 from ntkdist.pipeline.gram import missing_by_band
+from ntkdist.pipeline.inputs import begin_inputs, finish_inputs, rows_of
+from ntkdist.pipeline.prepare import Prepared
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.run import Stopwatch, claimed_store, gram_client
 from ntkdist.pipeline.session import Session
 from ntkdist.report import summary_rows, to_markdown
+from ntkdist.store import RunStore
 from ntkdist.tiling import Tile
 
 _BANDS_AT_ONCE = 4
@@ -45,8 +49,8 @@ def ntk_pipeline(config: RunConfig, unlock: bool = False) -> Any:
         clock = Stopwatch()
         try:
             with clock("prepare"):
-                outcome(stages.prepare_stage(name, return_state=True))
-            with claimed_store(live.prepared, unlock=unlock) as store:
+                _read(name, live)
+            with claimed_store(live.prepared, unlock=unlock, write=partial(_write, name, live)) as store:
                 live.session = Session(store, live.prepared.kernel, config)
                 if config.gram.mode != "recomputed":
                     with clock("gram"):
@@ -71,6 +75,35 @@ def outcome(state: State[Any]) -> Any:
     if isinstance(state.data, NtkdistError):
         raise state.data
     return state.result()
+
+
+def _read(name: str, live: Live) -> None:
+    """Read the dataset, one task per range of rows (in order: compressed files are read forwards)."""
+    outcome(stages.prepare_stage(name, return_state=True))
+    live.progress.start("read", live.preparation.source.n, "rows")
+    done = 0
+    for start, stop in live.preparation.ranges:
+        done += outcome(stages.read_range(name, start, stop, return_state=True))
+        live.progress.update(done)
+    live.progress.finish()
+    live.prepared = live.preparation.finish()
+
+
+def _write(name: str, live: Live, prepared: Prepared, store: RunStore) -> None:
+    """Write the rows that are missing in the store, one task per range of blocks."""
+    ranges = begin_inputs(prepared, store)
+    if ranges is None:
+        return
+    live.store = store
+    live.progress.start("inputs", sum(rows_of(prepared, blocks) for blocks in ranges), "rows")
+    done = 0
+    for blocks in ranges:
+        part, first = blocks[0]
+        live.blocks = blocks
+        done += outcome(stages.write_range(name, part, first, return_state=True))
+        live.progress.update(done)
+    finish_inputs(prepared, store)
+    live.progress.finish()
 
 
 def _gram(name: str, live: Live) -> None:

@@ -17,8 +17,9 @@ from prefect.states import Failed
 from flows.live import LIVE
 from ntkdist.errors import ClusterLost, NtkdistError
 from ntkdist.pipeline.gram import compute_gram
+from ntkdist.pipeline.inputs import write_blocks
 from ntkdist.pipeline.predict import compute_predictions
-from ntkdist.pipeline.prepare import prepare
+from ntkdist.pipeline.prepare import Preparation
 from ntkdist.pipeline.run import publish
 from ntkdist.pipeline.solve import compute_solution
 from ntkdist.pipeline.spectrum import compute_spectrum
@@ -63,9 +64,24 @@ _RETRIED: dict[str, Any] = {
 @task(name="prepare inputs", **_RETRIED)
 @in_one_sentence
 def prepare_stage(run: str) -> None:
-    """Read, validate, split and digest the dataset."""
+    """Open the dataset, read its targets and split its rows."""
     live = LIVE[run]
-    live.prepared = prepare(live.config, live.progress)
+    live.preparation = Preparation(live.config)
+
+
+@task(name="read rows", task_run_name="read rows {start}-{stop}", **_RETRIED)
+@in_one_sentence
+def read_range(run: str, start: int, stop: int) -> int:
+    """Read, validate and digest one range of the dataset; returns its number of rows."""
+    return LIVE[run].preparation.scan((start, stop))
+
+
+@task(name="write rows", task_run_name="write {part} block {block}", **_RETRIED)
+@in_one_sentence
+def write_range(run: str, part: str, block: int) -> int:
+    """Write, flush and receipt the next range of blocks, which begins with this one; returns its number of rows."""
+    live = LIVE[run]
+    return write_blocks(live.prepared, live.store, live.blocks)
 
 
 @task(name="gram band", task_run_name="gram band {band}", **_RETRIED)

@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING, Any
 
-from ntkdist.api import Theory, gram, open, solve, spectrum, theory
+from ntkdist.api import Theory, append, gram, open, solve, spectrum, theory
 from ntkdist.errors import NtkdistError
 from ntkdist.kernels import Kernel, Layer
 
@@ -27,6 +27,7 @@ __all__ = [
     "NtkdistError",
     "Theory",
     "__version__",
+    "append",
     "gram",
     "open",
     "solve",

@@ -54,6 +54,30 @@ def gram(
     return library_gram(x, kernel, store, client, which=which, tile=tile, storage=storage, mode=mode)
 
 
+def append(store: str | Path, x: ArrayLike, y: ArrayLike | None = None, client: Client | None = None) -> Gram:
+    """Grow the matrix of a run store by rows x (m, d), computing only the tiles that touch them; the grown matrix.
+
+    ``y`` (m,) or (m, k) is needed if the store was made with targets. Rows are normalised as the store's own were.
+    Results that stood on the smaller matrix are withdrawn. Interrupted, the same call continues.
+
+    Raises
+    ------
+    InputError
+        The rows or targets do not fit the store's; NaN or Inf.
+    """
+    from ntkdist.data import ArraySource
+    from ntkdist.pipeline.append import append_rows
+    from ntkdist.pipeline.open_run import open_run
+
+    rows = np.asarray(x)
+    append_rows(
+        Path(store),
+        ArraySource("x", rows[:, None] if rows.ndim == 1 else rows, None if y is None else np.asarray(y)),
+        client=client,
+    )
+    return open_run(store).gram
+
+
 def spectrum(gram: Gram, certificate: str = "rigorous", *, rtol: float = 1e-9) -> Spectrum:
     """λ_min and λ_max of a Gram matrix, as intervals of grade residual, probabilistic or rigorous."""
     from ntkdist.pipeline.spectrum import extreme_eigenvalues

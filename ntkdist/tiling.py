@@ -33,6 +33,25 @@ class Tiling:
         """Rows (or columns) of tile row ``i``."""
         return slice(i * self.tile, min(self.n, (i + 1) * self.tile))
 
+    def columns(self, j: int) -> slice:
+        """Columns of tile column ``j``."""
+        return self.rows(j)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the matrix."""
+        return (self.n, self.n)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Number of tile rows and of tile columns."""
+        return (self.bands, self.bands)
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Shape of a whole tile."""
+        return (self.tile, self.tile)
+
     def size(self, i: int) -> int:
         """Number of rows of tile row ``i``."""
         return min(self.n, (i + 1) * self.tile) - i * self.tile
@@ -50,6 +69,44 @@ class Tiling:
     def stored_entries(self) -> int:
         """Entries held by the lower tiles (diagonal tiles are held whole)."""
         return sum(self.entries(i, j) for i, j in self)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All blocks of a rectangular array with ``tall`` rows and ``wide`` columns each (the last may be smaller)."""
+
+    n: int
+    m: int
+    tall: int
+    wide: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the array."""
+        return (self.n, self.m)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Number of block rows and of block columns."""
+        return (-(-self.n // self.tall), -(-self.m // self.wide))
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Shape of a whole block."""
+        return (self.tall, self.wide)
+
+    def rows(self, i: int) -> slice:
+        """Rows of block row ``i``."""
+        return slice(i * self.tall, min(self.n, (i + 1) * self.tall))
+
+    def columns(self, j: int) -> slice:
+        """Columns of block column ``j``."""
+        return slice(j * self.wide, min(self.m, (j + 1) * self.wide))
+
+    def __iter__(self) -> Iterator[Tile]:
+        """All blocks, row by row."""
+        tall, wide = self.blocks
+        return ((i, j) for i in range(tall) for j in range(wide))
 
 
 def auto_tile(n: int, workers: int = 1) -> int:

@@ -17,9 +17,11 @@ from typing import NoReturn
 
 import typer
 
+from ntkdist.cli.append import append
 from ntkdist.cli.compare import compare
 from ntkdist.cli.console import err, out, plain
 from ntkdist.cli.doctor import doctor
+from ntkdist.cli.export import export
 from ntkdist.cli.init import init
 from ntkdist.cli.inspect import inspect
 from ntkdist.cli.plan import plan
@@ -37,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (init, run, plan, inspect, verify, report, compare, schema, doctor):
+for command in (init, run, plan, inspect, verify, append, export, report, compare, schema, doctor):
     app.command()(command)
 
 

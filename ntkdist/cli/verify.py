@@ -24,18 +24,25 @@ def verify(
 
     with Bars() as bars:
         verdict = verify_run(run, repair=repair, sample=sample, unlock=unlock, progress=bars)
-    bad = verdict["damaged"]
+    bad = [f"tile ({i}, {j})" for i, j in verdict["damaged"]]
+    bad += [f"block {i} of {path}" for path, i in verdict["rows"]]
+    bad += [f"stage {name}" for name in verdict["stages"]]
+    bad += [f"description {name}" for name in verdict["descriptions"]]
     if json:
         print_json(verdict)
     elif bad:
         verb = "repaired" if verdict["repaired"] else "damaged"
-        listing = ", ".join(f"({i}, {j})" for i, j in bad)
-        out.print(plain(f"{len(bad)} of {verdict['tiles']} tiles {verb}: {listing}"), markup=False, soft_wrap=True)
+        out.print(plain(f"{len(bad)} {verb}: {', '.join(bad)}"), markup=False, soft_wrap=True)
     else:
         text = (
             f"{verdict['finished']} of {verdict['tiles']} tiles finished, all match their receipts; "
             f"{verdict['recomputed']} recomputed and equal bit for bit."
         )
         out.print(text, markup=False, soft_wrap=True)
+    if not json:
+        unused = [f"tile ({i}, {j}) without a receipt" for i, j in verdict["unreceipted"]]
+        unused += [f"{name}, which is no tile" for name in verdict["foreign"]]
+        if unused:
+            out.print(plain(f"Not used: {', '.join(unused)}."), markup=False, soft_wrap=True)
     if bad and not verdict["repaired"]:
         raise typer.Exit(1)

@@ -29,7 +29,7 @@ class DataConfig(_Section):
     test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="Share of the rows held out for testing.")
     normalise: Literal["none", "standardise", "unit"] = "none"
     seed: int = Field(0, ge=0, description="Seed of the train/test split.")
-    block_rows: int = Field(8192, ge=1, description="Rows read at a time.")
+    block_rows: int = Field(8192, ge=1, description="Rows of a range: what one task reads or writes.")
 
 
 class LayerConfig(_Section):
@@ -192,6 +192,7 @@ class PredictConfig(_Section):
 
     nngp: Literal["auto"] | bool = Field("auto", description="Predict with the NNGP kernel too.")
     variance_rows: int = Field(64, ge=0, description="Held-out rows that get posterior and ensemble variances.")
+    store: bool = Field(False, description="Keep the test × train blocks in the store, with receipts.")
 
 
 class ClusterConfig(_Section):

@@ -7,19 +7,19 @@ blocks by the update of Chan, Golub & LeVeque 1979); features that are constant 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkdist.data.scan import Piece, piece_rows, scan_piece
 from ntkdist.data.source import Source
 from ntkdist.errors import InputError
 
 Floats = NDArray[np.float64]
-
-
-_CHUNK_ROWS = 4096
+_NONE: Floats = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -34,30 +34,32 @@ class Normaliser:
     @classmethod
     def fit(cls, source: Source, indices: NDArray[Any] | None, how: str) -> Normaliser:
         """Fit on the rows ``indices`` (sorted; None means all) of a source."""
-        # A fixed size, so that no bit of the statistics depends on how rows are read elsewhere.
-        block_rows = _CHUNK_ROWS
         keep = np.ones(source.n, dtype=bool)
         if indices is not None:
             keep[:] = False
             keep[indices] = True
-        count, mean, moment = 0, np.zeros(source.features), np.zeros(source.features)
-        low, high = np.full(source.features, np.inf), np.full(source.features, -np.inf)
-        for start in range(0, source.n, block_rows):
-            stop = min(source.n, start + block_rows)
-            block = np.asarray(source.rows(start, stop), dtype=np.float64)[keep[start:stop]]
-            if not len(block):
-                continue
-            low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-            part_mean = block.mean(axis=0)
-            gap, total = part_mean - mean, count + len(block)
-            moment += ((block - part_mean) ** 2).sum(axis=0) + gap**2 * (count * len(block) / total)
-            mean += gap * (len(block) / total)
-            count = total
+        step = piece_rows(source.features)
+        starts = range(0, source.n, step)
+        return cls.join((scan_piece(source.rows(s, min(source.n, s + step)), keep[s : s + step]) for s in starts), how)
+
+    @classmethod
+    def join(cls, pieces: Iterable[Piece], how: str) -> Normaliser:
+        """Fit on the moments of consecutive pieces, joined in their order."""
+        count, mean, moment, low, high = 0, _NONE, _NONE, _NONE, _NONE
+        for piece in pieces:
+            if count == 0:
+                count, mean, moment, low, high = piece.count, piece.mean, piece.moment, piece.low, piece.high
+            elif piece.count:
+                gap, total = piece.mean - mean, count + piece.count
+                moment = moment + piece.moment + gap**2 * (count * piece.count / total)
+                mean = mean + gap * (piece.count / total)
+                low, high = np.minimum(low, piece.low), np.maximum(high, piece.high)
+                count = total
         constant = [int(j) for j in np.flatnonzero(low == high)]
         if how != "standardise":
             return cls(how, constant_features=constant)
         scale = np.sqrt(moment / max(count, 1))
-        if not np.isfinite(scale).all():
+        if not (np.isfinite(scale).all() and np.isfinite(mean).all()):
             raise InputError("x overflows when standardised; scale the data down first.")
         scale[constant] = np.inf
         return cls(how, mean, scale, constant)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from struct import error as StructError
 from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 from numpy.typing import NDArray
 
-from ntkdist.data.readers.arrays import open_npy, open_npz
 from ntkdist.data.readers.bundled import open_bundled
+from ntkdist.data.readers.cifar import batches, open_cifar
 from ntkdist.data.readers.csv import open_csv
 from ntkdist.data.readers.hdf5 import open_hdf5
+from ntkdist.data.readers.idx import is_idx, open_idx
+from ntkdist.data.readers.npy import open_npy
+from ntkdist.data.readers.npz import open_npz
 from ntkdist.data.readers.parquet import open_parquet
 from ntkdist.data.readers.zarr import open_zarr
 from ntkdist.data.source import Source
@@ -28,6 +34,8 @@ READERS: dict[str, Callable[[Path, str, str], Source]] = {
     ".h5": open_hdf5,
     ".hdf5": open_hdf5,
     ".parquet": open_parquet,
+    ".bin": open_cifar,
+    ".idx": open_idx,
 }
 
 
@@ -45,11 +53,16 @@ def open_source(path: str, x: str = "x", y: str = "y") -> Source:
     if not file.exists():
         raise InputError(f"The dataset {path} does not exist; correct data.path.")
     reader = READERS.get(file.suffix.lower())
-    if reader is None and file.is_dir() and any(file.glob("*.parquet")):
-        reader = open_parquet
+    if file.is_dir() and reader is None:
+        reader = open_parquet if any(file.glob("*.parquet")) else open_cifar if batches(file) else None
+    elif is_idx(file):
+        reader = open_idx
     if reader is None:
         known = ", ".join(READERS)
-        raise InputError(f"{path} has no ending that ntkdist reads ({known}, or sklearn:digits); convert it to one.")
+        raise InputError(
+            f"{path} has no ending that ntkdist reads ({known}, MNIST's …-ubyte[.gz], or sklearn:digits); convert it "
+            "to one."
+        )
     with unreadable_in_words(path):
         return Guarded(reader(file, x, y))
 
@@ -73,6 +86,21 @@ class Guarded:
             return self._source.targets(start, stop)
 
 
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    StructError,
+    BadZipFile,
+    ZlibError,
+)
+
+
 @contextmanager
 def unreadable_in_words(path: str) -> Iterator[None]:
     """Translate what readers raise over a damaged file into one sentence."""
@@ -82,6 +110,6 @@ def unreadable_in_words(path: str) -> Iterator[None]:
         raise
     except PermissionError:
         raise InputError(f"{path} cannot be read: permission denied.") from None
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, SyntaxError, TokenError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read ({reason}); it is damaged or not what its ending says.") from error

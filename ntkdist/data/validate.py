@@ -19,8 +19,23 @@ def check_rows(block: NDArray[Any], start: int, what: str = "x") -> None:
     flat = block.reshape(len(block), -1)
     bad = np.flatnonzero(~np.isfinite(flat).all(axis=1)) + start
     if len(bad):
-        kind = "NaN" if np.isnan(flat[bad[0] - start]).any() else "Inf"
-        raise InputError(f"{what} holds {kind} in {_named(bad)}; remove or mend these rows.")
+        first = flat[bad[0] - start]
+        kind = "NaN" if np.isnan(first).any() else "Inf"
+        column = int(np.flatnonzero(~np.isfinite(first))[0])
+        where = _named(bad) if flat.shape[1] == 1 else f"{_named(bad)} (row {bad[0]}: column {column})"
+        raise InputError(f"{what} holds {kind} in {where}; remove or mend these rows.")
+
+
+def check_precision(block: NDArray[Any], numbers: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The block in the compute precision; refused where a value overflows it. ``numbers`` are the rows' own."""
+    with np.errstate(over="ignore"):
+        cast = np.asarray(block, dtype=dtype)
+    bad = np.asarray(numbers)[~np.isfinite(cast).all(axis=1)]
+    if len(bad):
+        raise InputError(
+            f"x (normalised) overflows {dtype.name} in {_named(bad)}; set gram.compute=float64, or scale x down."
+        )
+    return cast
 
 
 def check_targets(block: NDArray[Any], start: int) -> None:

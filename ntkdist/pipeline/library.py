@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from ntkdist.errors import InputError
 from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.gram_matrix import Gram
+from ntkdist.pipeline.inputs import ragged, write_rows
 from ntkdist.pipeline.session import open_gram
-from ntkdist.store import Identity, RunStore, refuse_without_room, sweep_partial, writer_lock
-from ntkdist.tiling import Tiling, auto_tile
+from ntkdist.store import Identity, RunStore, refuse_without_room, writing
+from ntkdist.tiling import Grid, Tiling, auto_tile
 
 Array = NDArray[Any]
 
@@ -52,7 +54,7 @@ def library_gram(
         raise InputError(f"storage must be float32 or float64, not {stored}.")
     tiling = Tiling(n, size)
     if store is not None:
-        return _in_store(rows, kernel, Path(store), client, which, tiling, stored, mode)
+        return _in_store(rows, kernel, Path(store), client, which, tiling, stored, mode, tile == "auto")
     if mode == "recomputed":
         operator = TiledOperator(tiling, _Tiles(rows, kernel, which, tiling, rows.dtype), rows.dtype)
         kept, reason = False, "as asked for"
@@ -149,28 +151,34 @@ def _in_store(
     tiling: Tiling,
     storage: str,
     mode: str,
+    automatic: bool,
 ) -> Gram:
     digest = RowDigest()
     digest.update(rows)
     identity = Identity(kernel.fingerprint, which, digest.hexdigest(), str(rows.dtype), storage, tiling.tile, tiling.n)
     if not (root / "zarr.json").exists():
         refuse_without_room(root, rows.nbytes + tiling.stored_entries() * np.dtype(storage).itemsize)
-    store = RunStore.create(root)
-    with writer_lock(root):
-        sweep_partial(root)
+    with writing(root) as store:
+        known = store.identity
+        if automatic and known is not None and known.n == identity.n:
+            identity = replace(identity, tile=known.tile)
         store.claim(identity, {"kernel": kernel.spec(), "kernel_description": str(kernel)})
-        if store.stage("inputs", identity.data) is None:
-            groups = list(duplicate_groups([rows]))
-            pairs = [(int(r), g) for g, group in enumerate(groups) for r in group]
-            arrays = {
-                "x_train": rows,
-                "train_rows": np.arange(len(rows)),
-                "duplicates": np.array(pairs, dtype=np.int64).reshape(-1, 2),
-            }
-            summary = {"source": "array", "n_train": len(rows), "n_test": 0, "features": rows.shape[1]}
-            store.finish_stage("inputs", identity.data, summary, arrays)
+        if store.stage("inputs") is None:
+            _write_inputs(store, rows, identity)
         if mode != "recomputed" and store.tiles.missing():
             with ExitStack() as stack:
                 workers = client or stack.enter_context(open_client(ClusterSpec()))
                 compute_gram(store, kernel, workers)
     return open_gram(store, kernel, mode)
+
+
+def _write_inputs(store: RunStore, rows: Array, identity: Identity) -> None:
+    if not store.begun("inputs", identity.data):
+        store.drop_stage("inputs")
+        n, width = rows.shape
+        store.make_rows("inputs/x_train", Grid(n, width, identity.tile, width), rows.dtype)
+        store.begin_stage("inputs", identity.data)
+    write_rows(store.rows("inputs/x_train"), rows)
+    arrays = {"train_rows": np.arange(len(rows)), "duplicates": ragged(list(duplicate_groups([rows])))}
+    summary = {"source": "array", "n_train": len(rows), "n_test": 0, "features": rows.shape[1]}
+    store.finish_stage("inputs", identity.data, summary, arrays, keep=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ntkdist.pipeline.bayes import Bayes, side_by_side
 from ntkdist.pipeline.cross import cross_product
+from ntkdist.pipeline.cross_blocks import stored_product
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.second_kernel import affordable, has_prior
 from ntkdist.pipeline.session import Session
@@ -41,7 +42,10 @@ def compute_predictions(session: Session, progress: Progress | None = None) -> d
         return finished.result
     start = time.perf_counter()
     x, y = session.store.read_array("inputs/x_test"), session.store.stage_array("inputs", "y_test")
-    f = predict_rows(session, x, progress)
+    if session.config.predict.store:
+        f = stored_product(session.store, session.kernel, session.store.stage_array("solution", "weights"))
+    else:
+        f = predict_rows(session, x, progress)
     ridge = float(solution.result["ridge"])
     fitted = session.targets - ridge * session.store.stage_array("solution", "weights")
     task = inputs.result["task"]

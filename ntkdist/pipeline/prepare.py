@@ -1,13 +1,16 @@
-"""Stage 1, inputs: read, validate, split, normalise, digest, and lay the rows down in the run store, block by block.
+"""Stage 1a, reading: open, validate, split and digest a dataset range by range; nothing is written.
 
-The source is read twice and never whole: once to validate and digest every row (so that a store of other data is
-refused before anything is written), once to write. A finished ``inputs`` stage is not written again.
+Every row is read once here, so that bad input and a store of other data are refused before anything is written, and
+once more by :mod:`ntkdist.pipeline.inputs`. Files that are still those a finished store was made from are not read
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,27 +19,32 @@ from numpy.typing import NDArray
 from ntkdist.config import RunConfig
 from ntkdist.data import (
     Normaliser,
+    Piece,
     RowDigest,
     Source,
     Split,
     Targets,
     check_directions,
     check_lengths,
+    check_precision,
     check_rows,
     check_targets,
-    duplicate_groups,
     encode_targets,
     open_source,
+    piece_rows,
+    scan_piece,
+    signature,
     split_rows,
 )
-from ntkdist.errors import InputError
+from ntkdist.errors import InputError, NtkdistError
 from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.kernel import build_kernel
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.store import Identity, RunStore
-from ntkdist.tiling import Tiling, auto_tile
+from ntkdist.tiling import auto_tile
 
 Array = NDArray[Any]
+Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,19 @@ class Prepared:
     targets: Targets
     normaliser: Normaliser
     digest: str
-    duplicates: list[Array]
+    signature: str
+    stored: Identity | None = None
 
     @property
     def identity(self) -> Identity:
         """Identity of the Gram matrix of the training rows."""
         n, gram = len(self.split.train), self.config.gram
-        tile = auto_tile(n, self.config.cluster.workers) if gram.tile == "auto" else min(gram.tile, n)
+        if gram.tile != "auto":
+            tile = min(gram.tile, n)
+        elif self.stored is not None and self.stored.n == n:
+            tile = self.stored.tile  # whatever the number of workers was then
+        else:
+            tile = auto_tile(n, self.config.cluster.workers)
         return Identity(
             kernel=self.kernel.fingerprint,
             which=self.config.kernel.which,
@@ -67,14 +81,15 @@ class Prepared:
             n=n,
         )
 
-    def blocks(self) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield (row numbers, normalised rows, is training row) block by block."""
-        is_train = np.zeros(self.source.n, dtype=bool)
-        is_train[self.split.train] = True
-        yield from _normalised(self.config, self.kernel, self.source, self.normaliser, is_train)
+    def finished_block(self, raw: Array, numbers: Array) -> Array:
+        """Normalise, check and round rows (m, features) whose numbers in the dataset are ``numbers``."""
+        block = check_precision(self.normaliser.apply(raw), numbers, np.dtype(self.config.gram.compute))
+        if self.kernel.needs_direction:
+            check_directions(block, numbers)
+        return block
 
     def describe(self) -> dict[str, Any]:
-        """The ``data`` section of the results."""
+        """The ``data`` section of the results, but for what is only known when the rows are written."""
         return {
             "source": self.config.data.path,
             "n_train": len(self.split.train),
@@ -86,15 +101,94 @@ class Prepared:
             "encoding": self.targets.encoding,
             "normalise": self.config.data.normalise,
             "constant_features": len(self.normaliser.constant_features),
-            "duplicate_groups": len(self.duplicates),
-            "duplicate_rows": int(sum(len(g) - 1 for g in self.duplicates)),
             "seed": self.config.data.seed,
             "digest": self.digest,
         }
 
 
-def prepare(config: RunConfig, progress: Progress | None = None) -> Prepared:
+class Preparation:
+    """The reading of a dataset, range by range: :meth:`scan` every range in any order, then :meth:`finish`."""
+
+    def __init__(self, config: RunConfig, *, again: bool = False) -> None:
+        self.config = config
+        self.kernel = build_kernel(config.kernel)
+        data = config.data
+        self.source = open_source(data.path, data.x, data.y)
+        self.kernel = self.kernel.for_inputs((self.source.features,))
+        if not self.source.has_targets:
+            raise InputError(f"{data.path} holds no targets {data.y!r}; name them with --set data.y=…")
+        self.targets = _read_targets(config, self.source)
+        labels = self.targets.labels if self.targets.task == "classification" else None
+        self.split = split_rows(self.source.n, data.test_fraction, data.seed, labels)
+        self._is_train = np.zeros(self.source.n, dtype=bool)
+        self._is_train[self.split.train] = True
+        self._pieces: dict[int, Piece] = {}
+        self.signature = _signature(config)
+        self._known, self._stored = _known(config, self.signature)
+        if again:
+            self._known = None
+
+    @property
+    def ranges(self) -> list[Range]:
+        """Ranges of rows to scan, whole pieces of about ``data.block_rows`` rows; none if the files are known."""
+        if self._known is not None:
+            return []
+        piece = piece_rows(self.source.features)
+        step = max(1, self.config.data.block_rows // piece) * piece
+        return [(start, min(self.source.n, start + step)) for start in range(0, self.source.n, step)]
+
+    def scan(self, rows: Range) -> int:
+        """Read, validate and digest one range; returns its number of rows."""
+        piece = piece_rows(self.source.features)
+        how = self.config.data.normalise
+        early = Normaliser(how) if how != "standardise" else None
+        for start in range(*rows, piece):
+            stop = min(rows[1], start + piece)
+            block = self.source.rows(start, stop)
+            check_rows(block, start)
+            if early is not None:
+                prepared = self._prepared(early, "")
+                prepared.finished_block(block, np.arange(start, stop))
+            self._pieces[start] = scan_piece(block, self._is_train[start:stop])
+        return rows[1] - rows[0]
+
+    def finish(self) -> Prepared:
+        """Join the ranges."""
+        if self._known is not None:
+            return self._prepared(Normaliser.from_dict(self._known["normaliser"]), self._known["digest"])
+        pieces = [self._pieces[start] for start in sorted(self._pieces)]
+        normaliser = Normaliser.join(pieces, self.config.data.normalise)
+        values = RowDigest()
+        values.update(self.targets.values)
+        parts = RowDigest()
+        parts.update(self._is_train[:, None])
+        content = {
+            "rows": hashlib.sha256(b"".join(p.digest for p in pieces)).hexdigest(),
+            "features": self.source.features,
+            "targets": values.hexdigest(),
+            "split": parts.hexdigest(),
+            "normalise": self.config.data.normalise,
+        }
+        return self._prepared(normaliser, hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest())
+
+    def _prepared(self, normaliser: Normaliser, digest: str) -> Prepared:
+        return Prepared(
+            self.config,
+            self.kernel,
+            self.source,
+            self.split,
+            self.targets,
+            normaliser,
+            digest,
+            self.signature,
+            self._stored,
+        )
+
+
+def prepare(config: RunConfig, progress: Progress | None = None, *, again: bool = False) -> Prepared:
     """Read and validate everything a run needs; nothing is written.
+
+    ``again`` reads files even if they are those the store was made from.
 
     Raises
     ------
@@ -103,63 +197,35 @@ def prepare(config: RunConfig, progress: Progress | None = None) -> Prepared:
         kernel needs a direction, an unknown activation, and the like.
     """
     progress = progress or Silent()
-    kernel = build_kernel(config.kernel)
-    source = open_source(config.data.path, config.data.x, config.data.y)
-    kernel = kernel.for_inputs((source.features,))
-    if not source.has_targets:
-        raise InputError(f"{config.data.path} holds no targets {config.data.y!r}; name them with --set data.y=…")
-    targets = _read_targets(config, source)
-    labels = targets.labels if targets.task == "classification" else None
-    split = split_rows(source.n, config.data.test_fraction, config.data.seed, labels)
-    for start in range(0, source.n, config.data.block_rows):
-        stop = min(source.n, start + config.data.block_rows)
-        check_rows(source.rows(start, stop), start)
-    normaliser = Normaliser.fit(source, split.train, config.data.normalise)
-    is_train = np.zeros(source.n, dtype=bool)
-    is_train[split.train] = True
-    progress.start("inputs", source.n, "rows")
-    train, test = RowDigest(), RowDigest()
-    for rows, block, mask in _normalised(config, kernel, source, normaliser, is_train):
-        train.update(block[mask])
-        test.update(block[~mask])
-        progress.update(int(rows[-1]) + 1)
-    for digest, index in ((train, split.train), (test, split.test)):
-        digest.update(targets.values[index])
-    duplicates = duplicate_groups(
-        block[mask] for _, block, mask in _normalised(config, kernel, source, normaliser, is_train)
-    )
+    preparation = Preparation(config, again=again)
+    progress.start("read", preparation.source.n, "rows")
+    done = 0
+    for rows in preparation.ranges:
+        done += preparation.scan(rows)
+        progress.update(done)
     progress.finish()
-    together = RowDigest()
-    together.update(np.frombuffer((train.hexdigest() + test.hexdigest()).encode(), dtype=np.uint8)[None, :])
-    return Prepared(config, kernel, source, split, targets, normaliser, together.hexdigest(), list(duplicates))
+    return preparation.finish()
 
 
-def write_inputs(prepared: Prepared, store: RunStore) -> None:
-    """Write the ``inputs`` stage unless it is finished; the store must have been claimed."""
-    if store.stage("inputs", prepared.digest) is not None:
-        return
-    split, dtype = prepared.split, np.dtype(prepared.config.gram.compute)
-    store.drop_stage("inputs")
-    tile = Tiling(len(split.train), prepared.identity.tile).tile
-    shapes = {"x_train": len(split.train), "x_test": len(split.test)}
-    features = prepared.source.features
-    for name, rows in shapes.items():
-        store.make_array(f"inputs/{name}", (rows, features), (max(1, min(tile, rows)), features), dtype)
-    written = dict.fromkeys(shapes, 0)
-    for _, block, mask in prepared.blocks():
-        for name, part in (("x_train", block[mask]), ("x_test", block[~mask])):
-            store.write_rows(f"inputs/{name}", written[name], part.astype(dtype))
-            written[name] += len(part)
-    values = prepared.targets.values
-    arrays: dict[str, Array] = {
-        "y_train": values[split.train],
-        "y_test": values[split.test],
-        "train_rows": split.train,
-        "test_rows": split.test,
-        "duplicates": _ragged(prepared.duplicates),
-    }
-    result = {**prepared.describe(), "normaliser": prepared.normaliser.to_dict()}
-    store.finish_stage("inputs", prepared.digest, result, arrays, keep=True)
+def _signature(config: RunConfig) -> str:
+    settings = config.data.model_dump(exclude={"block_rows"})
+    content = json.dumps([signature(config.data.path, config.data.y), settings, config.gram.compute], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _known(config: RunConfig, mark: str) -> tuple[dict[str, Any] | None, Identity | None]:
+    """What the store already knows of these very files, and the identity it has."""
+    root = Path(config.store)
+    if not (root / "zarr.json").is_file():
+        return None, None
+    try:
+        store = RunStore(root, mode="r+")
+    except NtkdistError:
+        return None, None  # told when the store is opened for writing
+    inputs = store.stage("inputs")
+    if inputs is None or inputs.result.get("signature") != mark:
+        return None, store.base
+    return inputs.result, store.base
 
 
 def _read_targets(config: RunConfig, source: Source) -> Targets:
@@ -169,28 +235,6 @@ def _read_targets(config: RunConfig, source: Source) -> Targets:
         assert part is not None
         check_targets(part, start)
         parts.append(part)
-    if not parts:
-        raise InputError(f"{config.data.path} holds no rows.")
     y = np.concatenate(parts)
     check_lengths(source.n, len(y))
     return encode_targets(y, config.data.task)
-
-
-def _normalised(
-    config: RunConfig, kernel: TileKernel, source: Source, normaliser: Normaliser, is_train: Array
-) -> Iterator[tuple[Array, Array, Array]]:
-    dtype = np.dtype(config.gram.compute)
-    for start in range(0, source.n, config.data.block_rows):
-        stop = min(source.n, start + config.data.block_rows)
-        rows = np.arange(start, stop)
-        block = normaliser.apply(np.asarray(source.rows(start, stop), dtype=np.float64))
-        check_rows(block.astype(dtype), start, "x (normalised)")
-        if kernel.needs_direction:
-            check_directions(block, rows)
-        yield rows, block, is_train[start:stop]
-
-
-def _ragged(groups: list[Array]) -> Array:
-    """Groups of equal rows as (row, group) pairs."""
-    pairs = [(int(row), g) for g, group in enumerate(groups) for row in group]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)

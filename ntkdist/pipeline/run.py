@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,9 @@ from ntkdist.cluster import ClusterSpec, open_client
 from ntkdist.config import ClusterConfig, RunConfig
 from ntkdist.moments import _checkpoint
 from ntkdist.pipeline.gram import compute_gram
+from ntkdist.pipeline.inputs import write_inputs
 from ntkdist.pipeline.predict import compute_predictions
-from ntkdist.pipeline.prepare import Prepared, prepare, write_inputs
+from ntkdist.pipeline.prepare import Prepared, prepare
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.provenance import provenance
 from ntkdist.pipeline.results import collect_results
@@ -30,31 +31,31 @@ from ntkdist.pipeline.solve import compute_solution
 from ntkdist.pipeline.spectrum import compute_spectrum
 from ntkdist.pipeline.theory import compute_theory
 from ntkdist.report import write_report
-from ntkdist.store import RunStore, refuse_without_room, sweep_partial, writer_lock
+from ntkdist.store import RunStore, refuse_without_room, writing
 from ntkdist.tiling import Tiling
 
 
 @contextmanager
-def claimed_store(prepared: Prepared, *, unlock: bool = False) -> Iterator[RunStore]:
+def claimed_store(
+    prepared: Prepared, *, unlock: bool = False, write: Callable[[Prepared, RunStore], None] = write_inputs
+) -> Iterator[RunStore]:
     """Open the run's store for writing: room checked, locked, swept, bound to its identity, inputs written."""
     config, identity = prepared.config, prepared.identity
     root = Path(config.store)
     tiling = Tiling(identity.n, identity.tile)
-    if not (root / "zarr.json").exists() or RunStore(root).identity is None:
+    if prepared.stored is None:
         item = 8 if identity.storage == "float64" else 4
         rows = prepared.source.n * prepared.source.features * (8 if identity.compute == "float64" else 4)
         gram = 0 if config.gram.mode == "recomputed" else tiling.stored_entries() * item
         refuse_without_room(root, gram + 2 * rows)
-    store = RunStore.create(root)
-    with writer_lock(root, unlock=unlock):
-        sweep_partial(root)
+    with writing(root, unlock=unlock) as store:
         attributes = {
             "kernel": prepared.kernel.spec(),
             "kernel_description": str(prepared.kernel),
             "config": config.model_dump(mode="json"),
         }
         store.claim(identity, attributes)
-        write_inputs(prepared, store)
+        write(prepared, store)
         _checkpoint("inputs.done")
         yield store
 

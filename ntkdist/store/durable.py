@@ -1,9 +1,4 @@
-"""Making writes survive: fsync what Zarr wrote, sweep what a killed process left half-written, turn ENOSPC into words.
-
-Zarr's LocalStore renames complete files into place, so a reader never sees half a chunk, but it does not fsync:
-after a power cut a receipt could outlive its tile. Here the tile's file and folder are synced before the receipt
-is written.
-"""
+"""What a disk says no with, in words: full, denied, broken; and the room that is asked for beforehand."""
 
 from __future__ import annotations
 
@@ -13,48 +8,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ntkdist.errors import InputError, OutOfSpace
+from ntkdist.errors import InputError, NtkdistError, OutOfSpace
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def sync_file(path: Path) -> None:
-    """Flush a file's bytes and then its folder entry to the disk."""
-    for target in (path, path.parent):
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+_BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT}
+_HANDLES = {errno.EMFILE, errno.ENFILE}
 
 
 def sweep_partial(root: Path) -> int:
     """Remove files a killed writer left half-written (call it under the lock); return how many."""
     swept = 0
-    for orphan in root.rglob("*.partial"):
-        orphan.unlink(missing_ok=True)
-        swept += 1
+    with disk_errors(root):
+        for orphan in root.rglob("*.partial"):
+            orphan.unlink(missing_ok=True)
+            swept += 1
     return swept
 
 
 @contextmanager
 def disk_errors(where: Path | str) -> Iterator[None]:
-    """Translate a full disk or a refused write below ``where`` into one sentence with its exit code."""
+    """Translate what a disk refuses below ``where`` into one sentence with its exit code."""
     try:
         yield
-    except (InputError, OutOfSpace):
+    except NtkdistError:
         raise
     except OSError as error:
+        words = os.strerror(error.errno or 0)
+        again = "finished work is kept"
         if error.errno in _FULL:
             raise OutOfSpace(
-                f"The disk ran full while writing {where} ({os.strerror(error.errno or 0)}); finished tiles are "
-                "kept: free some room and start the same command again."
+                f"The disk ran full while writing {where} ({words}); {again}: free some room and start the same "
+                "command again."
             ) from error
         if error.errno in _DENIED:
             raise InputError(
-                f"{where} cannot be written ({os.strerror(error.errno or 0)}); choose a folder you may write "
-                "to with --set store=…"
+                f"{where} cannot be written ({words}); choose a folder you may write to with --set store=…"
+            ) from error
+        if error.errno in _BROKEN:
+            raise OutOfSpace(
+                f"The disk that holds {where} failed ({words}); {again}: look after the disk and start the same "
+                "command again."
+            ) from error
+        if error.errno in _HANDLES:
+            raise OutOfSpace(
+                f"Too many files are open to write {where} ({words}); {again}: raise the limit (ulimit -n) and start "
+                "the same command again."
             ) from error
         raise
 

@@ -27,6 +27,11 @@ class Identity:
         """sha256 over the canonical form, as hex."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def salt(self) -> int:
+        """A number below 2⁵³ that ties receipts to this matrix."""
+        return int(self.digest[:12], 16)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain form kept in the store's attributes."""
         return asdict(self)

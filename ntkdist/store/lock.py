@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ntkdist.errors import StoreLocked
+from ntkdist.store.durable import disk_errors
 
 
 @contextmanager
@@ -28,7 +29,8 @@ def writer_lock(root: Path, *, unlock: bool = False) -> Iterator[None]:
     StoreLocked
         Another live process holds it, or another host left it behind and ``unlock`` was not given.
     """
-    file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with disk_errors(root):
+        file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,7 +46,8 @@ def writer_lock(root: Path, *, unlock: bool = False) -> Iterator[None]:
                 f"The store {root} was left locked by process {holder.get('pid', '?')} on host "
                 f"{holder.get('host', '?')}; if that run is dead, start again with --unlock."
             )
-        _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        with disk_errors(root):
+            _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         try:
             yield
         finally:

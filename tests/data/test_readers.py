@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +66,46 @@ def parquet_folder(folder: Path) -> str:
     return str(folder / "parts")
 
 
-WRITERS = [npz, npy, csv, zarr_group, hdf5, parquet, parquet_folder]
+def npz_compressed(folder: Path) -> str:
+    np.savez_compressed(folder / "d.npz", x=X, y=Y)
+    return str(folder / "d.npz")
+
+
+def npz_by_columns(folder: Path) -> str:
+    np.savez(folder / "d.npz", x=np.asfortranarray(X), y=Y)
+    return str(folder / "d.npz")
+
+
+def idx(folder: Path) -> str:
+    (folder / "train-images-idx2-double").write_bytes(idx_bytes(X, 0x0E, ">f8"))
+    (folder / "train-labels-idx1-double").write_bytes(idx_bytes(Y, 0x08, "u1"))
+    return str(folder / "train-images-idx2-double")
+
+
+def idx_gzipped(folder: Path) -> str:
+    (folder / "train-images-idx2-double.gz").write_bytes(gzip.compress(idx_bytes(X, 0x0E, ">f8")))
+    (folder / "train-labels-idx1-double.gz").write_bytes(gzip.compress(idx_bytes(Y, 0x08, "u1")))
+    return str(folder / "train-images-idx2-double.gz")
+
+
+def idx_bytes(array: np.ndarray, kind: int, dtype: str) -> bytes:
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape)
+    return head + array.astype(dtype).tobytes()
+
+
+WRITERS = [
+    npz,
+    npz_compressed,
+    npz_by_columns,
+    npy,
+    csv,
+    zarr_group,
+    hdf5,
+    parquet,
+    parquet_folder,
+    idx,
+    idx_gzipped,
+]
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -86,21 +127,21 @@ class TestReaderConformance:
         assert rows.dtype == np.float64
         assert source.rows(3, 9).flags.c_contiguous
 
-    def test_a_file_cut_short_is_refused_in_one_sentence(self, write: Callable[[Path], str], tmp_path: Path) -> None:
-        path = Path(write(tmp_path))
-        if write is csv:
-            pytest.skip("a shorter table is still a table")
-        files = [p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file() and p.stat().st_size > 60]
-        for file in files:
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
-        def read_all() -> None:
-            source = open_source(str(path))
-            source.rows(0, 23)
-            source.targets(0, 23)
+@pytest.mark.parametrize("write", [w for w in WRITERS if w is not csv])  # a shorter table is still a table
+def test_a_file_cut_short_is_refused_in_one_sentence(write: Callable[[Path], str], tmp_path: Path) -> None:
+    path = Path(write(tmp_path))
+    files = [p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file() and p.stat().st_size > 60]
+    for file in files:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
-        with pytest.raises(InputError):
-            read_all()
+    def read_all() -> None:
+        source = open_source(str(path))
+        source.rows(0, 23)
+        source.targets(0, 23)
+
+    with pytest.raises(InputError):
+        read_all()
 
 
 def test_images_are_flattened_and_integers_become_float64(tmp_path: Path) -> None:

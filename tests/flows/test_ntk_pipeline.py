@@ -46,6 +46,8 @@ def test_the_flow_gives_the_command_lines_results_and_leaves_artifacts(tmp_path:
     assert results["predictions"]["metrics"] == direct["predictions"]["metrics"]
     names = task_runs()
     assert [n for n in sorted(names) if n.startswith("gram band")] == ["gram band 0", "gram band 1", "gram band 2"]
+    assert "read rows 0-240" in names
+    assert any(name.startswith("write x_train block") for name in names)
     for stage in ("prepare", "spectrum", "solve", "theory", "predict", "report"):
         assert any(stage in name for name in names), stage
     artifact = Artifact.get("ntk-summary")

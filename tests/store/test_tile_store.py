@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkdist.errors import ChecksFailed, InputError, OutOfSpace
-from ntkdist.store import Identity, Receipt, RunStore, refuse_without_room, sweep_partial
+from ntkdist.store import Identity, Place, Receipt, RunStore, refuse_without_room, sweep_partial
 from ntkdist.store.durable import disk_errors
 from ntkdist.tiling import Tiling, auto_tile
 
@@ -98,11 +98,13 @@ def test_a_damaged_tile_is_noticed_at_its_first_read_and_named(tmp_path: Path, d
 
 
 def test_a_damaged_or_moved_receipt_is_not_believed() -> None:
-    record = Receipt(3, 1, 123, 0.0, 1.0, 0.0, 0.5, 2).record()
-    assert Receipt.from_record(3, 1, record) == Receipt(3, 1, 123, 0.0, 1.0, 0.0, 0.5, 2)
-    assert Receipt.from_record(2, 1, record) is None
+    here = Place(3, 1, (4, 4), 77)
+    record = Receipt(3, 1, 123, 0.0, 1.0, 0.0, 0.5, 2).record(here)
+    assert Receipt.from_record(here, record) == Receipt(3, 1, 123, 0.0, 1.0, 0.0, 0.5, 2)
+    for other in (Place(2, 1, (4, 4), 77), Place(3, 1, (4, 3), 77), Place(3, 1, (4, 4), 78)):
+        assert Receipt.from_record(other, record) is None
     record[1] += 1
-    assert Receipt.from_record(3, 1, record) is None
+    assert Receipt.from_record(here, record) is None
 
 
 def test_a_tile_that_is_not_finite_is_refused(tmp_path: Path) -> None:
@@ -162,12 +164,15 @@ def test_no_room_is_refused_before_writing(tmp_path: Path) -> None:
     refuse_without_room(tmp_path, 10)
 
 
-@pytest.mark.parametrize(("number", "kind"), [(28, OutOfSpace), (122, OutOfSpace), (30, InputError), (13, InputError)])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(28, OutOfSpace), (122, OutOfSpace), (5, OutOfSpace), (24, OutOfSpace), (30, InputError), (13, InputError)],
+)
 def test_disk_errors_become_sentences(tmp_path: Path, number: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=str(tmp_path)), disk_errors(tmp_path):
         raise OSError(number, "x")
-    with pytest.raises(OSError, match="x"), disk_errors(tmp_path):
-        raise OSError(5, "x")
+    with pytest.raises(FileNotFoundError, match="x"), disk_errors(tmp_path):
+        raise FileNotFoundError(2, "x")
 
 
 def test_orphans_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
@@ -189,10 +194,10 @@ def test_a_stage_whose_removal_was_killed_half_way_does_not_look_finished(
     store, _ = filled(tmp_path / "a.zarr")
     store.finish_stage("solution", "key", {"a": 1}, {"weights": np.arange(3.0)})
 
-    def killed(folder: Path) -> None:
+    def killed(folder: Path, topdown: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ntkdist.store.run_store.shutil.rmtree", killed)
+    monkeypatch.setattr("ntkdist.store.disk.os.walk", killed)
     with pytest.raises(KeyboardInterrupt):
         store.drop_stage("solution")
     monkeypatch.undo()
