@@ -8,6 +8,12 @@ from ntkdist.report.plain import plain
 from ntkdist.report.reading import Results
 from ntkdist.report.sections.theory import assumptions, error_text, statements, value_text
 
+_GROUPS = {
+    "Training": ("rate", "half_life", "time_to_", "stable_step", "best_step", "condition_number", "steps_to_"),
+    "Generalization": ("norm_per_row", "sqrt_bound", "rademacher", "arora_bound", "cao_gu"),
+    "Risk without a test set": ("loo_", "gcv", "effective_dimension", "learning_curve"),
+    "Width asked for by the theorems": ("width_", "lambda_min_scaling"),
+}
 _MARKS = {"holds": "✓", "does not hold": "✗", "unknown": "?"}
 _CLASSES = {"holds": "yes", "does not hold": "no", "unknown": "open"}
 
@@ -27,6 +33,7 @@ class Premise:
 class Bound:
     """One statement, all text."""
 
+    group: str
     name: str
     value: str
     error: str
@@ -41,6 +48,7 @@ def bounds(results: Results) -> tuple[Bound, ...]:
     """All statements, in the order of the document."""
     return tuple(
         Bound(
+            _group(str(s.get("key"))),
             plain(s.get("name") or s.get("key") or "unnamed"),
             plain(value_text(s)),
             plain(error_text(s)),
@@ -55,3 +63,16 @@ def bounds(results: Results) -> tuple[Bound, ...]:
         )
         for s in statements(results)
     )
+
+
+def grouped(shown: tuple[Bound, ...]) -> list[tuple[str, list[Bound]]]:
+    """The statements under their headings, headings in reading order."""
+    names = (*_GROUPS, "Other statements")
+    return [(name, found) for name in names if (found := [b for b in shown if b.group == name])]
+
+
+def _group(key: str) -> str:
+    for name, starts in _GROUPS.items():
+        if key.startswith(starts):
+            return name
+    return "Other statements"

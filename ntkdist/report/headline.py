@@ -13,7 +13,7 @@ from ntkdist.report.value import format_ends, format_value
 
 _WANTED = {
     "stable_step": "Largest stable step 2/λ_max",
-    "time_to_epsilon": "Time to small loss",
+    "time_to_reach": "Time to small loss",
     "norm_per_row": "‖f*‖²/n",
     "rademacher_bound": "Risk bound",
 }

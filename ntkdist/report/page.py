@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ntkdist.report.bounds import Bound, bounds
+from ntkdist.report.bounds import bounds, grouped
 from ntkdist.report.figures import DARK, FIGURES, LIGHT, Plot, svg
 from ntkdist.report.headline import headline
 from ntkdist.report.plain import plain
@@ -48,7 +48,6 @@ def environment() -> Environment:
 
 def render_html(results: Results) -> str:
     """The whole page; sections that the run has not computed are named as missing."""
-    shown: tuple[Bound, ...] = bounds(results)
     pictures = [picture for plot in FIGURES if (picture := _picture(plot, results)) is not None]
     return (
         environment()
@@ -62,7 +61,7 @@ def render_html(results: Results) -> str:
             pictures=pictures,
             absent=[plot.title for plot in FIGURES if plot.name not in {p.name for p in pictures}],
             sections=[s for s in summary_rows(results) if s.title not in ("Missing", "Theory")],
-            bounds=shown,
+            groups=grouped(bounds(results)),
             version=plain(results.get("version") or "version not recorded"),
             identity=plain(results.get("identity") or "not recorded"),
         )

@@ -15,6 +15,7 @@ from ntkdist.report import FIGURES, Plot
 from ntkdist.report.figures import DARK, LIGHT, png, svg
 
 each = pytest.mark.parametrize("plot", FIGURES, ids=lambda plot: plot.name)
+NAMED = {plot.name: plot for plot in FIGURES}
 NEEDS = {
     "spectrum": ("spectrum", "lambda_min"),
     "training_curve": ("theory", "loss0"),
@@ -22,6 +23,11 @@ NEEDS = {
     "gram_heatmap": ("gram_sample", "values"),
     "convergence_history": ("solution", "history"),
     "confusion": ("predictions", "confusion"),
+    "held_out_curve": ("theory", "curve"),
+    "learning_times": ("theory", "curve"),
+    "learning_curve": ("theory", "learning_curve"),
+    "ridge_path": ("theory", "ridge_path"),
+    "reliability": ("predictions", "side_by_side"),
 }
 
 
@@ -76,7 +82,7 @@ def test_hostile_class_names_draw_and_leave_no_text_in_the_svg(name: str) -> Non
 
 
 def test_figures_ignore_and_keep_the_users_matplotlib_settings(results: dict[str, Any]) -> None:
-    plot = FIGURES[-1]
+    plot = NAMED["confusion"]
     plain_figure = plot.draw(results)
     assert plain_figure is not None
     expected = svg(plain_figure)
@@ -88,7 +94,7 @@ def test_figures_ignore_and_keep_the_users_matplotlib_settings(results: dict[str
 
 
 def test_encodings_are_reproducible(results: dict[str, Any]) -> None:
-    first, second = FIGURES[0].draw(results), FIGURES[0].draw(results)
+    first, second = NAMED["spectrum"].draw(results), NAMED["spectrum"].draw(results)
     assert first is not None
     assert second is not None
     assert svg(first) == svg(second)
@@ -96,7 +102,7 @@ def test_encodings_are_reproducible(results: dict[str, Any]) -> None:
 
 
 def test_without_a_curve_the_envelopes_bracket_the_exact_loss(results: dict[str, Any]) -> None:
-    training = FIGURES[1]
+    training = NAMED["training_curve"]
     exact = results["theory"]["curve"]
     results["theory"]["curve"] = None
     assert training.draw(results) is not None
@@ -116,8 +122,8 @@ def test_times_zero_and_infinity_and_unknown_bounds_are_left_out_of_the_curve(
     curve = results["theory"]["curve"]
     curve["times"][-1] = None
     curve["lower"] = curve["upper"] = None
-    assert FIGURES[1].draw(results) is not None
-    assert len(FIGURES[1].data(results)["time"]) == len(curve["times"]) - 2
+    assert NAMED["training_curve"].draw(results) is not None
+    assert len(NAMED["training_curve"].data(results)["time"]) == len(curve["times"]) - 2
 
 
 @pytest.mark.parametrize(
@@ -134,35 +140,53 @@ def test_times_zero_and_infinity_and_unknown_bounds_are_left_out_of_the_curve(
 def test_the_spectrum_draws_open_empty_and_unseparated_intervals(ends: dict[str, Any], results: dict[str, Any]) -> None:
     results["spectrum"]["lambda_min"] |= ends
     results["spectrum"]["density"]["error"] = []
-    figure = FIGURES[0].draw(results)
+    figure = NAMED["spectrum"].draw(results)
     assert figure is not None
     svg(figure)
     results["spectrum"]["density"]["density"] = [0.0] * 60
-    assert FIGURES[0].draw(results) is not None
+    assert NAMED["spectrum"].draw(results) is not None
 
 
 def test_many_classes_thin_out_their_labels_and_counts(results: dict[str, Any]) -> None:
     results["predictions"]["confusion"] = np.eye(60, dtype=int).tolist()
     results["gram_sample"]["labels"] = [float(i) for i in range(80)]
     results["gram_sample"]["order"] = "by target"
-    for plot in (FIGURES[3], FIGURES[5]):
+    for plot in (NAMED["gram_heatmap"], NAMED["confusion"]):
         assert plot.draw(results) is not None
     results["gram_sample"]["labels"] = []
-    assert len(FIGURES[3].data(results)["label"]) == 80
+    assert len(NAMED["gram_heatmap"].data(results)["label"]) == 80
     results["predictions"]["confusion"] = [[0, 0], [0, 0]]
-    assert FIGURES[5].draw(results) is None
+    assert NAMED["confusion"].draw(results) is None
 
 
 def test_a_script_the_font_lacks_warns_nobody(results: dict[str, Any]) -> None:
     results["data"]["classes"] = ["猫", "犬", *"abcdefgh"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = FIGURES[5].draw(results)
+        figure = NAMED["confusion"].draw(results)
         assert figure is not None
         svg(figure)
 
 
 def test_one_kernel_alone_is_drawn(results: dict[str, Any]) -> None:
     results["kernel_function"]["ntk"] = None
-    assert FIGURES[2].draw(results) is not None
-    assert set(FIGURES[2].data(results)) == {"cos", "nngp"}
+    assert NAMED["kernel_function"].draw(results) is not None
+    assert set(NAMED["kernel_function"].data(results)) == {"cos", "nngp"}
+
+
+@pytest.mark.parametrize("name", ["held_out_curve", "learning_curve"])
+def test_regression_runs_have_one_panel_and_no_accuracy(name: str, results: dict[str, Any]) -> None:
+    results["theory"]["learning_curve"]["accuracy"] = None
+    results["theory"]["curve"]["test"].pop("accuracy")
+    figure = NAMED[name].draw(results)
+    assert figure is not None
+    assert len(figure.axes) == 1
+
+
+def test_unresolved_entries_are_left_out_of_the_new_figures(results: dict[str, Any]) -> None:
+    results["theory"]["learning_curve"]["predicted_mse"] = [None] * 4
+    results["theory"]["ridge_path"]["loo"] = [None] * 5
+    results["predictions"]["side_by_side"].pop("ensemble")
+    for name in ("learning_curve", "ridge_path", "reliability"):
+        assert NAMED[name].draw(results) is not None
+    assert set(NAMED["reliability"].data(results)["kind"]) == {"nngp"}

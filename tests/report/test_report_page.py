@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_document import HOSTILE, document
 
-from ntkdist.report import compare_html, render_html
+from ntkdist.report import FIGURES, compare_html, render_html
 from ntkdist.report.page import CSP
 
 ALLOWED = {
@@ -81,7 +81,7 @@ def test_the_page_holds_all_figures_in_both_themes_and_all_statements(results: d
     page = assert_inert(render_html(results))
     images = [a for tag, a in page.tags if tag == "img"]
     sources = [a for tag, a in page.tags if tag == "source"]
-    assert len(images) == len(sources) == 6
+    assert len(images) == len(sources) == len(FIGURES)
     assert all("dark" in (a["media"] or "") for a in sources)
     assert "Not drawn" not in page.text
     for word in ("holds", "does not hold", "unknown", "unresolved", "Du et al. 2019", "rigorous"):

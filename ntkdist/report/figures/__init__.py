@@ -16,7 +16,12 @@ from ntkdist.report.figures import (
     confusion,
     convergence_history,
     gram_heatmap,
+    held_out_curve,
     kernel_function,
+    learning_curve,
+    learning_times,
+    reliability,
+    ridge_path,
     spectrum,
     training_curve,
 )
@@ -47,6 +52,10 @@ class Plot:
 FIGURES = (
     Plot("spectrum", "Spectrum", spectrum.draw, spectrum.caption, spectrum.data),
     Plot("training_curve", "Training", training_curve.draw, training_curve.caption, training_curve.data),
+    Plot("held_out_curve", "Held-out rows", held_out_curve.draw, held_out_curve.caption, held_out_curve.data),
+    Plot("learning_times", "Learning times", learning_times.draw, learning_times.caption, learning_times.data),
+    Plot("learning_curve", "Learning curve", learning_curve.draw, learning_curve.caption, learning_curve.data),
+    Plot("ridge_path", "Ridge", ridge_path.draw, ridge_path.caption, ridge_path.data),
     Plot(
         "kernel_function",
         "Kernel function",
@@ -63,5 +72,6 @@ FIGURES = (
         convergence_history.data,
     ),
     Plot("confusion", "Confusion matrix", confusion.draw, confusion.caption, confusion.data),
+    Plot("reliability", "Calibration", reliability.draw, reliability.caption, reliability.data),
 )
 """In the order of the report."""

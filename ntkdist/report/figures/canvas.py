@@ -74,6 +74,12 @@ def dress(axes: Axes, theme: Theme, *, x: str = "", y: str = "", grid: str | Non
     axes.set_ylabel(y, color=theme.ink, fontsize=10)
 
 
+def legend(axes: Axes, theme: Theme) -> None:
+    """A legend without a frame, in ink, where it covers least; nothing without labels."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9)
+
+
 def svg(figure: Figure) -> str:
     """The figure as an SVG document, without its comments (which would quote every text)."""
     buffer = io.StringIO()

@@ -65,7 +65,7 @@ def solution_rows(results: Results) -> tuple[Row, ...]:
         row(
             "Ridge",
             significant(ridge, 6) if ridge is not None else "not recorded",
-            note="added to the diagonal",
+            note=f"added to the diagonal, {solution.get('ridge_how') or 'as configured'}",
         ),
         row(
             "Residual",

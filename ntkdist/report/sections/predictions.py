@@ -8,7 +8,7 @@ from typing import Any
 from ntkdist.report.quantity import count
 from ntkdist.report.reading import Results, items, number, section
 from ntkdist.report.rows import Row, row
-from ntkdist.report.value import significant
+from ntkdist.report.value import format_ends, format_value, significant
 
 _NAMES = {
     "mse": ("Mean squared error", "mean over rows and outputs, targets as encoded"),
@@ -26,7 +26,33 @@ def prediction_rows(results: Results) -> tuple[Row, ...]:
     rows = [row("Held-out rows", count(predictions.get("n_test")))]
     for label, key in (("test", "metrics"), ("training", "train_metrics")):
         rows += _scores(label, section(predictions, key))
+    rows += _scores("test, NNGP", section(predictions, "nngp_metrics"))
+    rows += _distributions(section(predictions, "side_by_side"))
     return tuple(rows)
+
+
+def _distributions(sides: Mapping[str, Any]) -> list[Row]:
+    """Posterior and ensemble: mean variance, calibration or coverage."""
+    rows = []
+    held = count(sides.get("variance_rows"))
+    for key, name in (("nngp", "NNGP posterior"), ("ensemble", "NTK ensemble, trained to the end")):
+        found = section(sides, key)
+        variance = number(found.get("mean_variance"))
+        if variance is None:
+            continue
+        lower, upper = number(found.get("lower")), number(found.get("upper"))
+        ends = ", ".join(part for part in (format_ends(lower, upper), str(found.get("grade") or "")) if part)
+        note = f"of one output, mean over {held} held-out rows"
+        rows.append(row(f"{name}: variance", format_value(variance, lower, upper, ends=False), ends, note))
+        error, observed = number(found.get("calibration_error")), number(found.get("coverage"))
+        if error is not None:
+            rows.append(row(f"{name}: calibration error", significant(error, 3), note="expected, ten bins"))
+        if observed is not None:
+            told = f"promised {100 * (number(found.get('promised')) or 0):.1f}%"
+            rows.append(row(f"{name}: targets within two deviations", f"{100 * observed:.1f}%", note=told))
+    if sides.get("note"):
+        rows.append(row("Not computed", "–", note=sides["note"]))
+    return rows
 
 
 def _scores(label: str, metrics: Mapping[str, Any]) -> list[Row]:
