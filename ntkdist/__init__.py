@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ntkdist.api import Theory, append, gram, open, solve, spectrum, theory
 from ntkdist.errors import NtkdistError
-from ntkdist.kernels import Kernel, Layer
+from ntkdist.kernels import ConvKernel, Kernel, Layer
 
 if TYPE_CHECKING:
     from ntkdist.estimators import NTKClassifier, NTKGPKernel, NTKRegressor
 
 __all__ = [
+    "ConvKernel",
     "Kernel",
     "Layer",
     "NTKClassifier",

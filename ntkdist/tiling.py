@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 Tile = tuple[int, int]
+# Some minutes of one core.
+_FLOPS_PER_TILE = 2e12
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,20 @@ class Grid:
         return ((i, j) for i in range(tall) for j in range(wide))
 
 
-def auto_tile(n: int, workers: int = 1) -> int:
+def auto_tile(n: int, workers: int = 1, work_per_entry: float = 0.0) -> int:
     """Choose a tile size: large enough for GEMM, small enough that every worker has several tiles.
 
     Tiles of 2,048 hold 32 MiB in float64: they keep the cores busy without crowding a worker's memory; beyond
-    a million rows 4,096 keeps the number of tiles (and of files) down.
+    a million rows 4,096 keeps the number of tiles (and of files) down. ``work_per_entry`` (flops) makes tiles of
+    expensive kernels smaller, so that an interrupted or lost tile costs minutes and not days.
     """
+    affordable = int((_FLOPS_PER_TILE / work_per_entry) ** 0.5) if work_per_entry > 0 else n
+    if affordable < 2048:
+        return max(1, min(_cheap_tile(n, workers), max(32, affordable // 32 * 32)))
+    return _cheap_tile(n, workers)
+
+
+def _cheap_tile(n: int, workers: int) -> int:
     if n > 1_000_000:
         return 4096
     bands = max(4, 2 * workers)

@@ -39,6 +39,11 @@ def plan(
         ("Gram store", _bytes(prediction["gram_bytes"])),
         ("input store", _bytes(prediction["input_bytes"])),
         ("Gram work", _flops(prediction["gram_flops"])),
+        *(
+            [("Gram time", f"{prediction['gram_core_hours']:,.3g} core hours on CPUs, predicted")]
+            if prediction["gram_core_hours"] is not None
+            else []
+        ),
         ("one pass K·V", f"{_flops(prediction['pass_flops_per_column'])} per column"),
         ("Cholesky", _flops(prediction["cholesky_flops"])),
         ("preconditioner", f"rank {prediction['preconditioner_rank']}"),

@@ -4,6 +4,7 @@ from ntkdist.config.load import apply_overrides, load_config, parse_config
 from ntkdist.config.models import (
     AnyKernelConfig,
     ClusterConfig,
+    ConvKernelConfig,
     DataConfig,
     EmpiricalKernelConfig,
     ExponentsConfig,
@@ -20,6 +21,7 @@ from ntkdist.config.schema import json_schema, shipped_schema
 __all__ = [
     "AnyKernelConfig",
     "ClusterConfig",
+    "ConvKernelConfig",
     "DataConfig",
     "EmpiricalKernelConfig",
     "ExponentsConfig",

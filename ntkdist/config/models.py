@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -30,6 +31,9 @@ class DataConfig(_Section):
     normalise: Literal["none", "standardise", "unit"] = "none"
     seed: int = Field(0, ge=0, description="Seed of the train/test split.")
     block_rows: int = Field(8192, ge=1, description="Rows of a range: what one task reads or writes.")
+    image_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        None, description="(h, w, c) of flat rows, for convolutional kernels; read from the file where it has images."
+    )
 
 
 class LayerConfig(_Section):
@@ -41,7 +45,7 @@ class LayerConfig(_Section):
 
 
 class KernelConfig(_Section):
-    """The architecture whose infinite-width kernel is computed."""
+    """The fully connected architecture whose infinite-width kernel is computed."""
 
     type: Literal["dense"] = "dense"
     depth: int | None = Field(None, ge=1, description="Number of activation layers L; 3 unless layers are listed.")
@@ -115,17 +119,41 @@ class EmpiricalKernelConfig(_Section):
         return self
 
 
+class ConvKernelConfig(_Section):
+    """The convolutional architecture whose infinite-width kernel is computed, on images."""
+
+    type: Literal["conv"] = "conv"
+    depth: PositiveInt | None = Field(None, description="Number of convolutions L; 3 unless a preset says otherwise.")
+    filter: PositiveInt = Field(3, description="Odd side of the square filters; zero padding (SAME).")
+    readout: Literal["flatten", "gap"] | None = Field(None, description="flatten unless a preset says otherwise.")
+    activation: str = Field("relu", description="relu, leaky_relu(α), abs or abrelu(a,b).")
+    sigma_w: Positive = Field(math.sqrt(2.0), description="Weight standard deviation of every convolution.")
+    sigma_b: NonNegative = Field(0.0, description="Bias standard deviation of every convolution.")
+    preset: Literal["myrtle5", "myrtle7", "myrtle10"] | None = Field(None, description="Layers, poolings, readout.")
+    pool_after: tuple[PositiveInt, ...] | None = Field(None, description="Layers followed by a 2×2 average pooling.")
+    residual: bool = Field(False, description="Pass each layer's input around its activation and convolution.")
+    flip: bool = Field(False, description="Train on every image and its mirror image.")
+    first_frozen: bool = Field(False, description="Leave the first convolution untrained.")
+    last_frozen: bool = Field(False, description="Leave the dense readout untrained.")
+    channels_first: bool = Field(False, description="Rows hold images as (c, h, w), as CIFAR's binary files do.")
+    input_scaling: Literal["1/c", "none"] = Field("1/c", description="Scale s of Σ⁰ = s·x_p·x'_p'.")
+    which: Literal["ntk", "nngp"] = "ntk"
+    max_core_hours: Positive = Field(500.0, description="A Gram matrix predicted to take longer is refused.")
+
+
 def _kind(tree: Any) -> str | None:
     kind = tree.get("type", "dense") if isinstance(tree, dict) else getattr(tree, "type", "dense")
-    return f"[{kind}]" if kind in ("dense", "empirical") else None
+    return f"[{kind}]" if kind in ("dense", "conv", "empirical") else None
 
 
 AnyKernelConfig = Annotated[
-    Annotated[KernelConfig, Tag("[dense]")] | Annotated[EmpiricalKernelConfig, Tag("[empirical]")],
+    Annotated[KernelConfig, Tag("[dense]")]
+    | Annotated[ConvKernelConfig, Tag("[conv]")]
+    | Annotated[EmpiricalKernelConfig, Tag("[empirical]")],
     Discriminator(
         _kind,
         custom_error_type="kernel_type",
-        custom_error_message="type must be dense (infinite width) or empirical (a network of finite width)",
+        custom_error_message="type must be dense or conv (infinite width) or empirical (a network of finite width)",
     ),
 ]
 """A kernel section by its ``type``; the tags stand in brackets because error messages leave such parts out."""

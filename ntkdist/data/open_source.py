@@ -73,7 +73,7 @@ class Guarded:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.name, self.n, self.features = source.name, source.n, source.features
-        self.has_targets = source.has_targets
+        self.has_targets, self.shape = source.has_targets, source.shape
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start…stop−1."""

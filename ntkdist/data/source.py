@@ -11,11 +11,12 @@ from ntkdist.errors import InputError
 
 
 class Source(Protocol):
-    """A dataset of n rows. ``rows`` and ``targets`` read a block; features are flattened."""
+    """A dataset of n rows. ``rows`` and ``targets`` read a block; examples of ``shape`` are flat."""
 
     name: str
     n: int
     features: int
+    shape: tuple[int, ...]
     has_targets: bool
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
@@ -44,6 +45,7 @@ class ArraySource:
         self.name = name
         self._x, self._y = x, y
         self.n = int(x.shape[0])
+        self.shape = tuple(int(v) for v in x.shape[1:]) or (1,)
         self.features = int(np.prod(x.shape[1:], dtype=np.int64))
         self.has_targets = y is not None
         if self.n == 0 or self.features == 0:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.conv import ConvKernel
 from ntkdist.kernels.error import EntryError
 from ntkdist.kernels.finite_width.empirical_kernel import EmpiricalKernel
 from ntkdist.kernels.finite_width.torch_kernel import TorchKernel
@@ -74,7 +75,12 @@ class TileKernel(Protocol):
 
 
 SPEC_TYPES: Mapping[str, Callable[..., TileKernel]] = MappingProxyType(
-    {"dense": Kernel.from_spec, "empirical": EmpiricalKernel.from_spec, "torch": TorchKernel.from_spec}
+    {
+        "dense": Kernel.from_spec,
+        "conv": ConvKernel.from_spec,
+        "empirical": EmpiricalKernel.from_spec,
+        "torch": TorchKernel.from_spec,
+    }
 )
 
 

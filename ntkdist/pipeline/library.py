@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkdist.cluster import ClusterSpec, TiledOperator, open_client, run_tiles
 from ntkdist.data import RowDigest, check_directions, check_rows, duplicate_groups
 from ntkdist.errors import InputError
-from ntkdist.kernels import TileKernel
+from ntkdist.kernels import ConvKernel, TileKernel
 from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.inputs import ragged, write_rows
@@ -37,6 +37,8 @@ def library_gram(
     mode: str,
 ) -> Gram:
     """See :func:`ntkdist.gram`."""
+    if isinstance(kernel, ConvKernel) and np.ndim(x) > 1:
+        kernel = kernel.for_inputs(np.shape(x)[1:])
     rows = _checked(x, kernel)
     if which not in ("ntk", "nngp"):
         raise InputError(f"Unknown kernel {which!r}; choose ntk or nngp.")
@@ -44,7 +46,7 @@ def library_gram(
     if isinstance(tile, str):
         if tile != "auto":
             raise InputError(f"tile must be a positive whole number or 'auto', not {tile!r}.")
-        size = auto_tile(n)
+        size = auto_tile(n, work_per_entry=kernel.work(1, 1, rows.shape[1]))
     elif tile < 1:
         raise InputError(f"tile must be a positive whole number or 'auto', not {tile}.")
     else:

@@ -38,7 +38,7 @@ from ntkdist.data import (
 )
 from ntkdist.errors import InputError, NtkdistError
 from ntkdist.kernels import TileKernel
-from ntkdist.pipeline.kernel import build_kernel
+from ntkdist.pipeline.kernel import kernel_for, refuse_beyond_limit
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.store import Identity, RunStore
 from ntkdist.tiling import auto_tile
@@ -70,7 +70,8 @@ class Prepared:
         elif self.stored is not None and self.stored.n == n:
             tile = self.stored.tile  # whatever the number of workers was then
         else:
-            tile = auto_tile(n, self.config.cluster.workers)
+            work = self.kernel.work(1, 1, self.source.features)
+            tile = auto_tile(n, self.config.cluster.workers, work)
         return Identity(
             kernel=self.kernel.fingerprint,
             which=self.config.kernel.which,
@@ -80,6 +81,11 @@ class Prepared:
             tile=tile,
             n=n,
         )
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """(h, w, c) or (h, w) of the images the rows are, None for rows that are none."""
+        return self.config.data.image_shape or (self.source.shape if len(self.source.shape) > 1 else None)
 
     def finished_block(self, raw: Array, numbers: Array) -> Array:
         """Normalise, check and round rows (m, features) whose numbers in the dataset are ``numbers``."""
@@ -95,6 +101,7 @@ class Prepared:
             "n_train": len(self.split.train),
             "n_test": len(self.split.test),
             "features": self.source.features,
+            "image_shape": None if self.image_shape is None else list(self.image_shape),
             "outputs": int(self.targets.values.shape[1]),
             "task": self.targets.task,
             "classes": None if self.targets.classes is None else [str(c) for c in self.targets.classes],
@@ -111,10 +118,10 @@ class Preparation:
 
     def __init__(self, config: RunConfig, *, again: bool = False) -> None:
         self.config = config
-        self.kernel = build_kernel(config.kernel)
         data = config.data
         self.source = open_source(data.path, data.x, data.y)
-        self.kernel = self.kernel.for_inputs((self.source.features,))
+        self.kernel = kernel_for(config, self.source.shape)
+        refuse_beyond_limit(config, self.kernel, self.source.n, self.source.features)
         if not self.source.has_targets:
             raise InputError(f"{data.path} holds no targets {data.y!r}; name them with --set data.y=…")
         self.targets = _read_targets(config, self.source)

@@ -46,6 +46,7 @@ class CsvSource:
         self._offsets: list[int] = []
         values = self._scan()
         self.n, self.features, self.has_targets = len(values), self._columns - 1, True
+        self.shape: tuple[int, ...] = (self.features,)
         if self.n == 0:
             raise InputError(f"{path} needs at least one row besides its header.")
         whole = np.isfinite(values).all() and np.all(values == np.round(values)) and np.all(np.abs(values) < 2**53)

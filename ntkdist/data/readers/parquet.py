@@ -53,6 +53,7 @@ class ParquetSource:
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
         self.n = int(self._starts[-1])
         self.features = len(self._columns)
+        self.shape: tuple[int, ...] = (self.features,)
         self.has_targets = True
         self._lock = threading.Lock()
         self._cursors: dict[bool, _Cursor] = {}

@@ -99,6 +99,4 @@ def pair_positions(parts: tuple[Stage, ...]) -> int:
 
 def pair_work(parts: tuple[Stage, ...], channels: int, coefficients: int) -> float:
     """Return the floating-point operations of one pair of images."""
-    return float(
-        pair_positions(parts) * (2 * coefficients + _OTHER_OPERATIONS) + 2 * channels * parts[0].positions
-    )
+    return float(pair_positions(parts) * (2 * coefficients + _OTHER_OPERATIONS) + 2 * channels * parts[0].positions)

@@ -42,7 +42,8 @@ class ConvKernel:
     these layers; ``residual`` adds what enters a layer's activation to what leaves its convolution (not across a
     pooling); ``flip`` is training on every image and its mirror image; ``first_frozen`` and ``last_frozen`` leave the
     first convolution and the dense readout untrained; ``input_scaling`` divides Σ⁰ by the channels ("1/c") or not.
-    ``preset`` is myrtle5, myrtle7 or myrtle10.  Rows may be flat (n, h·w·c) once ``image_shape`` (h, w, c) is given.
+    ``preset`` is myrtle5, myrtle7 or myrtle10.  Rows may be flat (n, h·w·c) once ``image_shape`` (h, w, c) is given; with
+    ``channels_first`` images and rows are (c, h, w), and ``image_shape`` is still (h, w, c).
     Raises ``InputError`` in one sentence.
     """
 
@@ -61,6 +62,7 @@ class ConvKernel:
         flip: bool = False,
         first_frozen: bool = False,
         last_frozen: bool = False,
+        channels_first: bool = False,
         input_scaling: str = "1/c",
         image_shape: Sequence[int] | None = None,
     ) -> None:
@@ -88,6 +90,7 @@ class ConvKernel:
             )
         self.residual, self.flip = bool(residual), bool(flip)
         self.first_frozen, self.last_frozen = bool(first_frozen), bool(last_frozen)
+        self.channels_first = bool(channels_first)
         self.input_scaling = check_choice("input_scaling", input_scaling, SCALINGS)
         self.image_shape = None if image_shape is None else self._checked_shape(tuple(image_shape))
 
@@ -143,6 +146,7 @@ class ConvKernel:
             "flip": self.flip,
             "first_frozen": self.first_frozen,
             "last_frozen": self.last_frozen,
+            "channels_first": self.channels_first,
             "input_scaling": self.input_scaling,
             "image_shape": None if self.image_shape is None else list(self.image_shape),
         }
@@ -193,6 +197,13 @@ class ConvKernel:
             return self
         if len(shape) == 2:
             shape = (*shape, 1)
+        elif self.channels_first and len(shape) == 3:
+            shape = (shape[1], shape[2], shape[0])
+        return self._bound(shape)
+
+    def _bound(self, shape: tuple[int, ...]) -> Self:
+        if self.image_shape == shape:
+            return self
         return self.from_spec({**self.spec(), "image_shape": self._checked_shape(shape)})
 
     def stages_for(self, readout: str | None = None) -> tuple[Stage, ...]:
@@ -249,6 +260,11 @@ class ConvKernel:
         images = 2 if self.flip else 1
         return float(n1) * float(n2) * images * pair_work(self.stages_for(), self._shape()[2], degrees)
 
+    def table_bytes(self, images: int, itemsize: int) -> int:
+        """Return the bytes of the per-image tables of so many images."""
+        own = sum(2 * stage.depth * stage.height * stage.width for stage in self.stages_for())
+        return images * own * itemsize * (2 if self.flip else 1)
+
     def positions(self) -> int:
         """Return how many times a pair of images evaluates a layer at a pair of positions."""
         return (2 if self.flip else 1) * pair_positions(self.stages_for())
@@ -273,16 +289,21 @@ class ConvKernel:
         rows = np.asarray(x)
         if rows.dtype not in (np.float32, np.float64):
             rows = rows.astype(np.float64)
-        if rows.ndim in (3, 4):
-            rows = rows if rows.ndim == 4 else rows[..., None]
+        if rows.ndim == 4 and self.channels_first:
+            rows = np.moveaxis(rows, 1, -1)
+        elif rows.ndim == 3:
+            rows = rows[..., None]
+        if rows.ndim == 4:
             if self.image_shape is not None and rows.shape[1:] != self.image_shape:
                 raise InputError(f"{name} holds images of shape {rows.shape[1:]}, not {self.image_shape}")
-            return self.for_inputs(rows.shape[1:]), np.ascontiguousarray(rows)
+            return self._bound(rows.shape[1:]), np.ascontiguousarray(rows)
         shape = self._shape()
         if rows.ndim != 2 or rows.shape[1] != int(np.prod(shape)):
             raise InputError(
                 f"{name} has shape {rows.shape}, but images of shape {shape} are flat rows of {int(np.prod(shape))}"
             )
+        if self.channels_first:
+            return self, np.ascontiguousarray(np.moveaxis(rows.reshape(len(rows), shape[2], *shape[:2]), 1, -1))
         return self, np.ascontiguousarray(rows.reshape(len(rows), *shape))
 
 

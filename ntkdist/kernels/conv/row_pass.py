@@ -37,22 +37,23 @@ def width_class(columns: int) -> int:
     return max(8, 1 << (columns - 1).bit_length())
 
 
+_FORMS = {
+    "fma": "{0} * {1} + {2}",
+    "most": "{0} if {0} > {1} else {1}",
+    "at_least_zero": "{1} if {0} >= zero else {2}",
+    "size": "abs({0})",
+    "root": "sqrt({0})",
+}
+
+
 class _Inline(ast.NodeTransformer):
     """Write the functions of ``layer_lines`` out as Python operators."""
-
-    FORMS = {
-        "fma": "{0} * {1} + {2}",
-        "most": "{0} if {0} > {1} else {1}",
-        "at_least_zero": "{1} if {0} >= zero else {2}",
-        "size": "abs({0})",
-        "root": "sqrt({0})",
-    }
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         assert isinstance(node.func, ast.Name)
         parts = [f"({ast.unparse(argument)})" for argument in node.args]
-        return ast.parse(f"({self.FORMS[node.func.id].format(*parts)})", mode="eval").body
+        return ast.parse(f"({_FORMS[node.func.id].format(*parts)})", mode="eval").body
 
 
 def python_line(line: str) -> str:
@@ -111,7 +112,7 @@ def row_pass(dtype: str, filter_size: int, columns: int) -> RowPass:
     scope: dict[str, Any] = {"sqrt": math.sqrt, "CONSTANTS": constants}
     exec(row_source(dtype, filter_size, stride), scope)  # noqa: S102 - the text is generated here from numbers
     compile_loop = njit(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
-    return RowPass(*(compile_loop(scope[name]) for name in RowPass._fields[:-1]), stride)
+    return RowPass(**{name: compile_loop(scope[name]) for name in RowPass._fields[:-1]}, stride=stride)
 
 
 def top(dtype: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +68,8 @@ def box(v: Array, filter_size: int) -> Array:
     half = filter_size // 2
     padded = np.pad(v, [(0, 0)] * (v.ndim - 2) + [(half, half)] * 2)
     h, w = v.shape[-2:]
-    rows = sum(padded[..., a : a + h, :] for a in range(filter_size))
-    return np.asarray(sum(rows[..., b : b + w] for b in range(filter_size)))  # type: ignore[index]
+    rows = np.sum([padded[..., a : a + h, :] for a in range(filter_size)], axis=0)
+    return np.asarray(np.sum([rows[..., b : b + w] for b in range(filter_size)], axis=0))
 
 
 def stage_tables(kernel: ConvKernel, stage: Stage, start: Array) -> tuple[Array, Array]:
@@ -107,7 +108,7 @@ def _later_tables(kernel: ConvKernel, parts: Sequence[Stage], images: Images) ->
     for first in range(0, count, lanes):
         ready = images.part(slice(first, min(first + lanes, count)))
         fields, found = None, []
-        for stage, following in zip(parts[:-1], parts[1:], strict=True):
+        for stage, following in pairwise(parts):
             beside = ready.lanes("float64")
             fields = run_stage(kernel, parts, stage, beside, beside, fields).fields
             assert fields is not None

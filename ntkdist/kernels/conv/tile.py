@@ -60,7 +60,7 @@ def tile(kernel: ConvKernel, x: Array, z: Array, which: str, threads: int) -> Ar
         columns = slice(first, min(first + lanes, len(z)))
         rows = slice(first if mirrored else 0, len(x))
         values = [pairs(kernel, left.part(rows), side.part(columns), which) for side in sides]
-        out[rows, columns] = sum(values) / len(values)  # type: ignore[arg-type]
+        out[rows, columns] = np.mean(values, axis=0)
 
     share(run, range(0, len(z), lanes), threads)
     if mirrored:
@@ -92,7 +92,7 @@ def diagonal(kernel: ConvKernel, x: Array, which: str) -> NDArray[np.float64]:
         beside = ready.lanes("float64")
         others = [beside, ready.flipped().lanes("float64")] if kernel.flip else [beside]
         values = [_readout(kernel, _through_stages(kernel, beside, other), which)[0] for other in others]
-        result[first : first + lanes] = (sum(values) / len(values))[: len(ready.x)]  # type: ignore[index]
+        result[first : first + lanes] = np.mean(values, axis=0)[: len(ready.x)]
     return result
 
 
