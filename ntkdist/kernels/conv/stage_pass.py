@@ -9,6 +9,7 @@ is needed.  Sums over positions are kept by column within a displacement and in 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -18,15 +19,27 @@ from numba import njit
 
 from ntkdist.kernels.conv.row_pass import LANES, SLOTS, row_pass
 
+_COMPILING = threading.Lock()
+
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def spread(target: Any, source: Any, lanes: int) -> None:
     """Repeat each number of ``source`` over the lanes, or copy where it has them already."""
     if source.size == target.size:
-        target[:] = source
+        for e in range(target.size):
+            target[e] = source[e]
     else:
         for x in range(source.size):
-            target[x * lanes : (x + 1) * lanes] = source[x]
+            value = source[x]
+            for e in range(x * lanes, (x + 1) * lanes):
+                target[e] = value
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def clear(row: Any) -> None:
+    """Set a row to zero; an assignment to a slice takes Numba seconds to compile."""
+    for e in range(row.size):
+        row[e] = 0
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -68,7 +81,6 @@ def fold(sums: Any, total: Any) -> None:
             sums[v] += total[x + v]
 
 
-@lru_cache(maxsize=16)
 def stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Callable[..., None]:
     """Return the compiled pass of a stage for images of up to ``columns`` columns.
 
@@ -77,6 +89,13 @@ def stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Ca
     stage instead, or is empty.  a and s are the tables of ``pointwise``.  Results are added to ``sums`` (n, 2, LANES)
     or, pooled, to ``fields`` at the places in ``where`` (centred).
     """
+    # Threads that start together would otherwise compile the same pass once each.
+    with _COMPILING:
+        return _stage_pass(dtype, filter_size, columns, residual)
+
+
+@lru_cache(maxsize=16)
+def _stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Callable[..., None]:
     loops = row_pass(dtype, filter_size, columns)
     vertical, stream, stride = loops.vertical, loops.stream, loops.stride
     layer = loops.summed_layer if residual else loops.layer
@@ -91,7 +110,6 @@ def stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Ca
         depth, height = a_right.shape[0], a_right.shape[1]
         width = a_right.shape[2] // lanes
         one, first_train, scale = scalars[0, 8], scalars[0, 9], scalars[0, 10]
-        zero = one - one
         k_buffer = np.zeros((height + half, (width + 2 * half) * lanes), a_right.dtype)
         t_buffer = np.zeros_like(k_buffer)
         nothing = np.zeros_like(k_buffer[0])
@@ -109,17 +127,17 @@ def stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Ca
                 n = wide * lanes
                 end = n + 2 * edge
                 place, moved = x0 * expand, (x0 + dx) * lanes
-                k_total[:n] = zero
-                t_total[:n] = zero
+                clear(k_total[:n])
+                clear(t_total[:n])
                 # Rows [at, at + tall) hold the layer; the next one is written half a filter above or below it.
                 at, upward = half, True
                 for y in range(tall):
-                    k_buffer[at + y, :end] = zero
-                    t_buffer[at + y, :end] = zero
+                    clear(k_buffer[at + y, :end])
+                    clear(t_buffer[at + y, :end])
                     k_row, t_row = k_buffer[at + y, edge : edge + n], t_buffer[at + y, edge : edge + n]
                     if start.shape[0] > 0:
-                        k_row[:] = start[start_at[shift], 0, y0 + y, x0 * lanes : x0 * lanes + n]
-                        t_row[:] = start[start_at[shift], 1, y0 + y, x0 * lanes : x0 * lanes + n]
+                        spread(k_row, start[start_at[shift], 0, y0 + y, x0 * lanes : x0 * lanes + n], lanes)
+                        spread(t_row, start[start_at[shift], 1, y0 + y, x0 * lanes : x0 * lanes + n], lanes)
                     else:
                         for c in range(left.shape[2]):
                             spread(scratch[:n], left[i, y0 + y, c, place : place + wide * expand], lanes)
@@ -139,10 +157,10 @@ def stage_pass(dtype: str, filter_size: int, columns: int, residual: bool) -> Ca
                                a_left[i, level, y0 + y, place : place + wide * expand], lanes)  # fmt: skip
                         spread(scratch[3 * stride : 3 * stride + n],
                                s_left[i, level, y0 + y, place : place + wide * expand], lanes)  # fmt: skip
-                        k_buffer[target + y, :edge] = zero
-                        t_buffer[target + y, :edge] = zero
-                        k_buffer[target + y, edge + n : end] = zero
-                        t_buffer[target + y, edge + n : end] = zero
+                        clear(k_buffer[target + y, :edge])
+                        clear(t_buffer[target + y, :edge])
+                        clear(k_buffer[target + y, edge + n : end])
+                        clear(t_buffer[target + y, edge + n : end])
                         k_row, t_row = k_buffer[target + y, edge : edge + n], t_buffer[target + y, edge : edge + n]
                         layer(
                             scratch, a_right[level, y0 + y + dy, moved : moved + n],
