@@ -42,8 +42,8 @@ class ConvKernel:
     these layers; ``residual`` adds what enters a layer's activation to what leaves its convolution (not across a
     pooling); ``flip`` is training on every image and its mirror image; ``first_frozen`` and ``last_frozen`` leave the
     first convolution and the dense readout untrained; ``input_scaling`` divides Σ⁰ by the channels ("1/c") or not.
-    ``preset`` is myrtle5, myrtle7 or myrtle10.  Rows may be flat (n, h·w·c) once ``image_shape`` (h, w, c) is given; with
-    ``channels_first`` images and rows are (c, h, w), and ``image_shape`` is still (h, w, c).
+    ``preset`` is myrtle5, myrtle7 or myrtle10.  Rows may be flat (n, h·w·c) once ``image_shape`` (h, w, c) is given;
+    with ``channels_first`` images and rows are (c, h, w), and ``image_shape`` is still (h, w, c).
     Raises ``InputError`` in one sentence.
     """
 

@@ -31,7 +31,8 @@ def activate(kernel: ConvKernel, k: Array, q1: Array, q2: Array) -> tuple[Array,
     a, b = kernel.activation.par[:2]
     scale = np.sqrt(q1[:, :, None, None] * q2[None, None])
     c = np.clip(np.divide(k, scale, out=np.zeros_like(k), where=scale > 0), -1, 1)
-    c = np.where(1 - c < 1e-14, 1.0, c)  # equal patches: θ = 0, which arccos of a rounded 1 is not
+    # Equal and opposite patches: θ = 0 and π, which arccos of a rounded ±1 is not.
+    c = np.where(1 - abs(c) < 1e-14, np.sign(c), c)
     theta = np.arccos(c)
     bend = (b - a) ** 2 / (2 * np.pi)
     first = scale * (a * b * c + bend * (np.sin(theta) + (np.pi - theta) * c))

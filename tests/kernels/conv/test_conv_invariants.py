@@ -67,6 +67,10 @@ def test_flat_rows_with_a_shape_are_the_images() -> None:
     assert np.array_equal(kernel(x), kernel.cross(x, x))
     grey = x[..., 0]
     assert np.array_equal(ConvKernel(2).tile(grey), ConvKernel(2).tile(grey[..., None]))
+    planar = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    first = ConvKernel(2, channels_first=True)
+    assert np.array_equal(first.tile(planar), kernel.tile(x))
+    assert np.array_equal(first.for_inputs((2, 6, 5)).tile(planar.reshape(3, -1)), kernel.tile(x))
     target = np.empty((3, 3))
     assert kernel.tile(x, out=target) is target
     assert kernel.tile(x[:0], x).shape == (0, 3)
