@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ntkdist.config import RunConfig
 from ntkdist.data import Normaliser, check_rows
@@ -20,8 +20,12 @@ from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.predict import predict_rows
 from ntkdist.pipeline.results import collect_results
 from ntkdist.pipeline.session import Session, open_gram
+from ntkdist.pipeline.spectrum import intervals
+from ntkdist.pipeline.training import held_out, train
+from ntkdist.pipeline.views import Plots, TheoryView
 from ntkdist.report import summary_rows
 from ntkdist.store import RunStore
+from ntkdist.theory.times import checked_times
 
 Array = NDArray[Any]
 
@@ -114,12 +118,41 @@ class Run:
         )
 
     @cached_property
-    def theory(self) -> dict[str, dict[str, Any]]:
-        """The statements of the theory by key: value, ends, unit, formula, assumptions, grade."""
-        return {s["key"]: s for s in self._stage("theory")["statements"]}
+    def theory(self) -> TheoryView:
+        """The statements of the theory by key (value, ends, unit, formula, assumptions, grade), and its curves."""
+        return TheoryView(self._stage("theory"))
+
+    def dynamics(self, times: ArrayLike | None = None) -> xr.Dataset:
+        """Training at gradient-flow ``times`` (T,), ∞ allowed; the run's own times unless given.
+
+        ``loss`` with ``loss_lower``, ``loss_upper`` and ``envelope`` (time), and ``f_test`` (time, test, output).
+        Uses as many passes over the matrix as the loss needs to be known to 0.1%.
+        """
+        low, high = intervals(self._stage("spectrum"))
+        asked = None if times is None else checked_times(times)
+        training = train(self.session, low, high, asked)
+        curve = training.dynamics.loss(training.times)
+        columns = {
+            "loss": ("time", curve.loss.value),
+            "loss_lower": ("time", curve.loss.lower),
+            "loss_upper": ("time", curve.loss.upper),
+            "envelope": ("time", curve.envelope),
+        }
+        coords: dict[str, Any] = {"time": training.times}
+        out = xr.Dataset(columns, coords, {"convention": curve.convention, "initial": training.initial.how})
+        if self.session.n_test:
+            f = held_out(self.session, training)[1]
+            out["f_test"] = (("time", "test", "output"), f)
+            out = out.assign_coords(test=self._store.read_array("inputs/test_rows"), output=self._outputs)
+        return out
+
+    @cached_property
+    def plot(self) -> Plots:
+        """The report's figures: ``run.plot.spectrum()`` and the others that ``dir(run.plot)`` lists."""
+        return Plots(self.results)
 
     @property
-    def bounds(self) -> dict[str, dict[str, Any]]:
+    def bounds(self) -> TheoryView:
         """Another name of :attr:`theory`."""
         return self.theory
 
