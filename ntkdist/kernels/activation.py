@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Codes of the dual functions, in the order in which ``recursion.step`` tries them.
-RECTIFIER, SIGN, ERROR_FUNCTION, GELU, SINUSOID, EXPONENTIAL, BELL, RECTIFIED_POWER, SERIES = range(9)
+RECTIFIER, SIGN, ERROR_FUNCTION, GELU, SINUSOID, EXPONENTIAL, BELL, RECTIFIED_POWER, SERIES, TABULATED = range(10)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from ntkdist.errors import InputError
 from ntkdist.kernels import activation as act
 from ntkdist.kernels.activation import Activation, Family, spell
 from ntkdist.kernels.duals.rectified_power import arc_cosine_polynomials
+from ntkdist.kernels.named_functions import SMOOTH, SUMMARY, elu, named
 from ntkdist.kernels.polynomial import polynomial_activation
 
 MAX_RECTIFIED_POWER = 12
@@ -160,8 +163,13 @@ FAMILIES = MappingProxyType(
             Family("polynomial", _polynomial, {}, "c0 + c1·x + c2·x² + …"),
             Family("hermite", _hermite, {"order": 2.0}, "the Hermite polynomial Heₙ(x)/√n!"),
             Family("rectified_monomial", _rectified_monomial, {"order": 2.0}, "max(x, 0)ⁿ"),
+            Family("elu", elu, {"alpha": 1.0}, "x above 0, alpha·(eˣ − 1) below"),
+            *(Family(name, partial(named, name), {}, SUMMARY[name]) for name in SMOOTH),
         )
     }
+)
+ALIASES = MappingProxyType(
+    {"swish": "silu", "hardtanh": "hard_tanh", "leakyrelu": "leaky_relu", "logistic": "sigmoid", "identity": "linear"}
 )
 _SPEC = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*\Z")
 
@@ -172,6 +180,8 @@ def parse(text: str) -> Activation:
     Raises ``InputError`` for an unknown name (with the nearest valid ones) or wrong parameters.
     """
     found = _SPEC.match(text)
+    if found is not None and found[1].lower() in ALIASES and not found[2]:
+        return parse(ALIASES[found[1].lower()])
     if found is None or found[1] not in FAMILIES:
         name = found[1] if found else text
         near = difflib.get_close_matches(name.lower(), FAMILIES, n=3, cutoff=0.4) or sorted(FAMILIES)
@@ -199,6 +209,19 @@ def parse(text: str) -> Activation:
     return family.bind(*given, *defaults[len(given) :])
 
 
-ACTIVATIONS = MappingProxyType(
-    {name: (parse(name) if name != "polynomial" else parse("polynomial(0,1,0.5)")) for name in FAMILIES}
-)
+class _Catalog(Mapping[str, Activation]):
+    """Every family bound with its default parameters; built when asked for, because some cost a table."""
+
+    def __getitem__(self, name: str) -> Activation:
+        if name not in FAMILIES:
+            raise KeyError(name)
+        return parse("polynomial(0,1,0.5)" if name == "polynomial" else name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FAMILIES)
+
+    def __len__(self) -> int:
+        return len(FAMILIES)
+
+
+ACTIVATIONS: Mapping[str, Activation] = _Catalog()

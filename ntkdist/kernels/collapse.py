@@ -21,12 +21,14 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkdist.kernels.activation import TABULATED
 from ntkdist.kernels.duals.portable import mp_twin
+from ntkdist.kernels.piecewise import TOLERANCE
 from ntkdist.kernels.recursion import entry, norm_step
 
 if TYPE_CHECKING:
     from ntkdist.kernels.kernel import Kernel
-    from ntkdist.kernels.program import Program
+    from ntkdist.kernels.program import Program, Rows
 
 DEGREES = {"float64": (28, 44), "float32": (12, 20)}
 TAIL = {"float64": 4e-17, "float32": 1e-8}
@@ -79,7 +81,8 @@ _FITTING = threading.Lock()
 
 @lru_cache(maxsize=64)
 def _fit(kernel: Kernel, tangent: bool, dtype: str) -> Fit | None:
-    near, far = _chebyshev(kernel, tangent)
+    tabulated = TABULATED in kernel.program.ops
+    near, far = _chebyshev(kernel, tangent, 2 * NODES if tabulated else NODES)
     scale = sum(abs(a) for a in near)
     if scale == 0:
         return None
@@ -89,21 +92,24 @@ def _fit(kernel: Kernel, tangent: bool, dtype: str) -> Fit | None:
     with mpmath.workdps(DIGITS):
         powers = [np.array([float(a) for a in _to_powers(half[: degree + 1])], dtype) for half in (near, far)]
     error = _measured(kernel, tangent, powers[0], powers[1])
-    return Fit(powers[0], powers[1], error) if error <= ACCEPTED[dtype] else None
+    # A pair of kinks apart from zero is an essential singularity at ρ = ±1, so the fit converges slowly: there
+    # the kernel's own tolerance decides between one polynomial and a recursion that is a thousand times slower.
+    accepted = max(ACCEPTED[dtype], kernel.tolerance or TOLERANCE) if tabulated else ACCEPTED[dtype]
+    return Fit(powers[0], powers[1], error) if error <= accepted else None
 
 
 @lru_cache(maxsize=64)
-def _chebyshev(kernel: Kernel, tangent: bool) -> tuple[list[Any], list[Any]]:
+def _chebyshev(kernel: Kernel, tangent: bool, nodes: int) -> tuple[list[Any], list[Any]]:
     """Return the Chebyshev coefficients in t of f for ρ ≥ 0 and for ρ < 0."""
     with mpmath.workdps(DIGITS):
-        angles = [mpmath.pi * (2 * j + 1) / (2 * NODES) for j in range(NODES)]
+        angles = [mpmath.pi * (2 * j + 1) / (2 * nodes) for j in range(nodes)]
         r = [(mpmath.cos(angle) + 1) / 2 for angle in angles]
         halves = []
         for side in (1, -1):
             values = [_exact(kernel, tangent, side, x) for x in r]
             terms = [
-                2 * sum(v * mpmath.cos(k * a) for v, a in zip(values, angles, strict=True)) / NODES
-                for k in range(NODES)
+                2 * sum(v * mpmath.cos(k * a) for v, a in zip(values, angles, strict=True)) / nodes
+                for k in range(nodes)
             ]
             terms[0] /= 2
             halves.append(terms)
@@ -118,8 +124,10 @@ def _exact(kernel: Kernel, tangent: bool, side: int, r: Any) -> Any:
     """Return f at |ρ| = 1 − r² of the given sign, in mpmath."""
     from ntkdist.kernels.program import row_tables
 
-    length, bias = (mpmath.mpf(v) for v in _start(kernel))
     program = kernel.program
+    if TABULATED in program.ops:
+        return mpmath.mpf(_float64(kernel, tangent, side, float(r), _row(kernel)))
+    length, bias = (mpmath.mpf(v) for v in _start(kernel))
     small, large = 2 * length * r * r, 4 * length - 2 * length * r * r
     v, w = (small, large) if side > 0 else (large, small)
     rows = row_tables(program, np.array([float(length + bias)]))
@@ -170,26 +178,40 @@ def horner(coefficients: NDArray[Any], r: NDArray[Any]) -> NDArray[Any]:
     return value
 
 
-def _measured(kernel: Kernel, tangent: bool, near: NDArray[Any], far: NDArray[Any]) -> float:
-    """Return the largest error against the float64 recursion at 201 points a side, relative to f(1)."""
+@lru_cache(maxsize=8)
+def _row(kernel: Kernel) -> Rows:
+    """Return the tables of the one row length there is."""
     from ntkdist.kernels.program import row_tables
 
     length, bias = _start(kernel)
+    return row_tables(kernel.program, np.array([length + bias]))
+
+
+def _float64(kernel: Kernel, tangent: bool, side: int, r: float, rows: Rows) -> float:
+    """Return f at |ρ| = 1 − r² of the given sign by the compiled recursion."""
+    length, bias = _start(kernel)
     program = kernel.program
-    rows = row_tables(program, np.array([length + bias]))
     q, image, row = rows.q[0], rows.image[0], rows.coefficients[0]
+    small, large = 2 * length * r * r, 4 * length - 2 * length * r * r
+    v, w = (small, large) if side > 0 else (large, small)
+    c = (w - v) / 4 + bias
+    return float(
+        entry(
+            tangent, c * program.trained_input, c, v, w + 4 * bias, program.ops, program.where,
+            program.series, program.par, program.numbers, q, q, image, image, row, row,
+        )
+    )  # fmt: skip
+
+
+def _measured(kernel: Kernel, tangent: bool, near: NDArray[Any], far: NDArray[Any]) -> float:
+    """Return the largest error against the float64 recursion at 201 points a side, relative to f(1)."""
     r = (np.linspace(0, 1, 201) ** 1.5).astype(near.dtype)
     top, worst = 0.0, 0.0
+    rows = _row(kernel)
     for side, half in ((1, near), (-1, far)):
         got = horner(half, r).astype(np.float64)
         for x, value in zip(r.astype(np.float64), got, strict=True):
-            small, large = 2 * length * x * x, 4 * length - 2 * length * x * x
-            v, w = (small, large) if side > 0 else (large, small)
-            c = (w - v) / 4 + bias
-            want = entry(
-                tangent, c * program.trained_input, c, v, w + 4 * bias, program.ops, program.where,
-                program.series, program.par, program.numbers, q, q, image, image, row, row,
-            )  # fmt: skip
+            want = _float64(kernel, tangent, side, float(x), rows)
             top = max(top, abs(want))
             worst = max(worst, abs(value - want))
     return float(worst / top) if top > 0 else math.inf

@@ -38,8 +38,9 @@ class Kernel:
     ``Kernel(layers=[Layer(...), …])`` gives each its own; ``Kernel(preset="arora", depth=3)`` starts from a
     convention of the literature (jacot, nt, arora, leoyu).  ``input_scaling`` is ``none`` (x·x′), ``1/d`` or
     ``unit`` (rows divided by their length); ``first_sigma_w`` and ``first_bias`` belong to the input layer,
-    which is trained unless ``first_frozen``. ``parameterization="standard"`` needs a ``width``.  Raises
-    ``InputError`` in one sentence.
+    which is trained unless ``first_frozen``. ``parameterization="standard"`` needs a ``width``.
+    ``tolerance`` is the largest relative error accepted of activations without a closed form (1e-11).  Raises
+    ``InputError``, or ``Unresolvable`` for a tolerance that is not reached, in one sentence.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Kernel:
         first_frozen: bool = False,
         parameterization: str = "ntk",
         width: float | None = None,
+        tolerance: float | None = None,
         allow_import: bool = True,
     ) -> None:
         start = PRESETS[check_choice("preset", preset, PRESETS)] if preset is not None else PRESETS["default"]
@@ -88,9 +90,11 @@ class Kernel:
         if (width is None) == (parameterization == "standard"):
             raise InputError("width goes with parameterization='standard', and must be given there")
         self.width = None if width is None else positive_number("width", width)
-        self.activations: tuple[Activation, ...] = tuple(
-            _activation(layer.activation, allow_import) for layer in self.layers
-        )
+        self.tolerance = None if tolerance is None else positive_number("tolerance", tolerance)
+        bound = {layer.activation: None for layer in self.layers}
+        # A user's function is imported and tabulated once, however many layers name it.
+        known = {given: _activation(given, allow_import, self.tolerance) for given in bound}
+        self.activations: tuple[Activation, ...] = tuple(known[layer.activation] for layer in self.layers)
 
     @property
     def depth(self) -> int:
@@ -99,7 +103,9 @@ class Kernel:
 
     def spec(self) -> dict[str, Any]:
         """Return everything that fixes the kernel as a plain JSON-able dictionary."""
+        extra = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
+            **extra,
             "version": SPEC_VERSION,
             "convention": "Sigma0 = s x.x' + b0^2, Theta0 = Sigma0;"
             " Sigma <- sw^2 F + sb^2, Theta <- Theta sw^2 F' + Sigma",
@@ -126,6 +132,7 @@ class Kernel:
                 first_frozen=spec["first_frozen"],
                 parameterization=spec["parameterization"],
                 width=spec["width"],
+                tolerance=spec.get("tolerance"),
                 allow_import=allow_import,
             )
         except (KeyError, TypeError) as error:
@@ -244,13 +251,13 @@ class Kernel:
                     )
 
 
-def _activation(given: str | Activation, allow_import: bool) -> Activation:
+def _activation(given: str | Activation, allow_import: bool, tolerance: float | None) -> Activation:
     if isinstance(given, Activation):
         return given
     if ":" in given:
         from ntkdist.kernels.user_function import user_activation
 
-        return user_activation(given, allow_import)
+        return user_activation(given, allow_import, tolerance)
     return parse(given)
 
 

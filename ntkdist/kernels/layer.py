@@ -38,7 +38,8 @@ class Layer:
         nonnegative_number("sigma_b", self.sigma_b)
         nonnegative_number("epsilon", self.epsilon)
         if isinstance(self.activation, str) and ":" not in self.activation:
-            parse(self.activation)
+            # The canonical spelling, so that swish and silu are one kernel.
+            object.__setattr__(self, "activation", parse(self.activation).text)
 
     def spec(self) -> dict[str, Any]:
         """Return the layer as plain JSON values."""

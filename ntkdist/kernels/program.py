@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkdist.errors import InputError
+from ntkdist.errors import InputError, NtkdistError
 from ntkdist.kernels.activation import Activation
 from ntkdist.kernels.layer import Layer
 from ntkdist.kernels.recursion import norm_step
@@ -91,6 +91,11 @@ def row_tables(program: Program, q0: Floats) -> Rows:
 
     Raises ``InputError`` naming the layer where a norm overflows, or where a zero norm meets a LayerNorm.
     """
+    # What depends on a norm alone is computed once for every different norm.
+    norms_of, places = np.unique(q0, return_inverse=True)
+    if norms_of.size < q0.size:
+        single = row_tables(program, norms_of)
+        return Rows(single.q[places], single.image[places], single.coefficients[places])
     n, depth = q0.size, program.depth
     q, image = np.empty((n, depth)), np.empty((n, depth))
     norms = np.empty(n)
@@ -106,7 +111,10 @@ def row_tables(program: Program, q0: Floats) -> Rows:
         if activation.coefficients is not None:
             inner = state / (state + epsilon) if norm else state
             first = int(program.series[l])
-            coefficients[:, first : first + activation.terms] = activation.coefficients(inner)
+            try:
+                coefficients[:, first : first + activation.terms] = activation.coefficients(inner)
+            except NtkdistError as error:
+                raise type(error)(f"layer {l + 1}: {error}") from error
         with np.errstate(over="ignore", invalid="ignore"):
             norm_step(
                 state, norms, int(program.ops[l]), int(program.where[l]), int(program.series[l]),

@@ -21,6 +21,7 @@ from ntkdist.kernels.duals.portable import gap_of, geometric_mean, sqrt
 from ntkdist.kernels.duals.rectified_power import rectified_power
 from ntkdist.kernels.duals.rectifier import rectifier, sign
 from ntkdist.kernels.duals.series import series
+from ntkdist.kernels.duals.tabulated import tabulated
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -44,7 +45,9 @@ def dual(
         return bell(q1, q2, g1, g2, c, v, w, par, k, row1, row2, m)
     if op == 7:
         return rectified_power(q1, q2, g1, g2, c, v, w, par, k, row1, row2, m)
-    return series(q1, q2, g1, g2, c, v, w, par, k, row1, row2, m)
+    if op == 8:
+        return series(q1, q2, g1, g2, c, v, w, par, k, row1, row2, m)
+    return tabulated(q1, q2, g1, g2, c, v, w, par, k, row1, row2, m)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

@@ -201,14 +201,15 @@ def diagonal(kernel: Kernel, x: Array, which: str) -> Array:
 
 def diagonal_of(kernel: Kernel, ready: Prepared, which: str) -> Array:
     """Return K(x_i, x_i) of prepared rows, in their dtype."""
-    result = np.empty(ready.x.shape[0], ready.x.dtype)
-    program = kernel.program
+    _, first, places = np.unique(ready.lengths, return_index=True, return_inverse=True)
+    result = np.empty(first.size, ready.x.dtype)
+    program, rows = kernel.program, ready.rows
     diagonal_pass(
-        result, which == "ntk", heat(kernel), kernel.first_bias**2, ready.lengths,
+        result, which == "ntk", heat(kernel), kernel.first_bias**2, ready.lengths[first],
         program.ops, program.where, program.series, program.par, program.numbers,
-        ready.rows.q, ready.rows.image, ready.rows.coefficients,
+        rows.q[first], rows.image[first], rows.coefficients[first],
     )  # fmt: skip
-    return result
+    return result[places]
 
 
 def heat(kernel: Kernel) -> float:

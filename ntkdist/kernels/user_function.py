@@ -1,55 +1,28 @@
-"""The user's own activation, written ``module:function``: importing it, checking it, expanding it.
+"""The user's own activation, written ``module:function``: importing it and checking what it may be asked.
 
-Its Hermite coefficients a_k(q) = E φ(√q z) h_k(z) come from Gauss–Hermite quadrature; the error is measured
-by doubling the degree and refining the quadrature at unit variance and around it, and a function whose series
-does not reach the tolerance is refused, not approximated.
+The callable maps a float64 array to an array of the same shape; it may carry three attributes: ``kinks`` (where it
+is not smooth; they are otherwise found), ``derivative`` (φ′, a callable of the same kind; the table is otherwise
+differentiated) and ``degree`` (d where φ(λx) = λᵈ φ(x) for λ > 0, which is checked, and lets the kernel collapse).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import roots_hermitenorm
 
-from ntkdist.errors import InputError, Unresolvable
-from ntkdist.kernels.activation import SERIES, Activation
-
-TOLERANCE = 1e-12
-DEGREES = (32, 64, 128)
-NODES = 400
-_SCALES = (0.25, 1.0, 2.0)
-Floats = NDArray[np.float64]
+from ntkdist.errors import InputError
+from ntkdist.kernels.activation import Activation
+from ntkdist.kernels.piecewise import TOLERANCE, Function, evaluate, piecewise
+from ntkdist.kernels.tabulated import tabulated_activation
 
 
-class HermiteCoefficients:
-    """The map q (n,) → a_k(q), (n, terms), by quadrature of a vectorised function."""
+def user_activation(text: str, allow_import: bool = True, tolerance: float | None = None) -> Activation:
+    """Return the activation ``module:function``.
 
-    def __init__(self, function: Callable[[Floats], Any], terms: int, nodes: int = NODES) -> None:
-        self.function, self.terms, self.nodes = function, terms, nodes
-
-    def __call__(self, q: Floats) -> Floats:
-        """Return the coefficients of every row; equal norms are computed once and have equal bits."""
-        values, places = np.unique(q, return_inverse=True)
-        z, weights = roots_hermitenorm(self.nodes)
-        keep = weights > 0
-        z, weights = z[keep], weights[keep] / weights.sum()
-        table = np.empty((values.size, self.terms))
-        for i, value in enumerate(values):
-            phi = np.asarray(self.function(np.sqrt(value) * z), dtype=np.float64) * weights
-            before, now = np.zeros_like(z), np.ones_like(z)
-            for k in range(self.terms):
-                table[i, k] = np.sum(phi * now)
-                before, now = now, (z * now - np.sqrt(k) * before) / np.sqrt(k + 1)
-        return table[places]
-
-
-def user_activation(text: str, allow_import: bool = True) -> Activation:
-    """Return the activation ``module:function``; refuse if it cannot be imported, is not finite, or is not
-    smooth.
+    Raises ``InputError`` where it cannot be imported, is not finite or fails on an array, and ``Unresolvable``
+    where its error misses ``tolerance``.
     """
     if not allow_import:
         raise InputError(
@@ -57,38 +30,39 @@ def user_activation(text: str, allow_import: bool = True) -> Activation:
         )
     module, _, name = text.partition(":")
     try:
-        function = getattr(importlib.import_module(module), name)
+        function: Any = importlib.import_module(module)
+        for part in name.split("."):
+            function = getattr(function, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"activation {text!r} cannot be imported: {error}") from error
-    return expand(function, text)
+    if not callable(function):
+        raise InputError(f"activation {text!r} is not a function of an array but {type(function).__name__}")
+    return expand(function, text, TOLERANCE if tolerance is None else tolerance)
 
 
-def expand(function: Callable[[Floats], Any], text: str, tolerance: float = TOLERANCE) -> Activation:
+def expand(function: Function, text: str, tolerance: float = TOLERANCE) -> Activation:
     """Return φ = ``function`` (vectorised over a float64 array) as an activation named ``text``."""
-    probe = np.linspace(-30.0, 30.0, 601)
+    kinks = getattr(function, "kinks", ())
     try:
-        values = np.asarray(function(probe), dtype=np.float64)
-    except Exception as error:
-        raise InputError(f"activation {text!r} failed on an array of floats: {error}") from error
-    if values.shape != probe.shape or not np.all(np.isfinite(values)):
-        raise InputError(f"activation {text!r} must return one finite number for each input between −30 and 30")
-    q = np.array(_SCALES)
-    missed = 0.0
-    for terms in DEGREES:
-        fine = HermiteCoefficients(function, 2 * terms, 2 * NODES // 3)(q)
-        coarse = HermiteCoefficients(function, terms)(q)
-        order = np.arange(2 * terms)
-        # The NTK weighs term k by k, so its tail decides.
-        scale = np.sum(fine**2 * (order + 1), axis=1)
-        change = np.sum((order[:terms] + 1) * np.abs(fine[:, :terms] ** 2 - coarse**2), axis=1)
-        tail = np.sum(fine[:, terms:] ** 2 * (order[terms:] + 1), axis=1)
-        missed = float(np.max((change + tail) / scale))
-        if missed <= tolerance:
-            return Activation(
-                text, SERIES, (float(terms),), terms=terms,
-                coefficients=HermiteCoefficients(function, terms), error=missed,
-            )  # fmt: skip
-    raise Unresolvable(
-        f"activation {text!r}: its Hermite series misses the tolerance {tolerance:g} (reached {missed:.1g} at"
-        f" {DEGREES[-1]} terms); it has a kink or is too steep"
-    )
+        places = [float(t) for t in kinks]
+    except (TypeError, ValueError):
+        raise InputError(f"activation {text!r}: its attribute kinks must be a list of numbers") from None
+    if not np.all(np.isfinite(places)):
+        raise InputError(f"activation {text!r}: its attribute kinks must be finite numbers")
+    degree = getattr(function, "degree", None)
+    if degree is not None:
+        degree = _checked_degree(function, text, degree)
+    table = piecewise(function, text, getattr(function, "derivative", None), places)
+    return tabulated_activation(text, function, table, tolerance, degree)
+
+
+def _checked_degree(function: Function, text: str, degree: Any) -> float:
+    x = np.array([-3.7, -1.1, -0.3, 0.4, 1.3, 2.9])
+    try:
+        power = float(degree)
+    except (TypeError, ValueError):
+        raise InputError(f"activation {text!r}: its attribute degree must be a number") from None
+    big, small = evaluate(function, 2.5 * x, text), evaluate(function, x, text)
+    if not np.allclose(big, 2.5**power * small, rtol=1e-12, atol=0):
+        raise InputError(f"activation {text!r} is not homogeneous of the degree {power:g} that it declares")
+    return power

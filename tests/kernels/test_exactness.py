@@ -8,6 +8,7 @@ import pytest
 
 from ntkdist.kernels import ACTIVATIONS, Kernel, Layer
 from ntkdist.kernels.duals.portable import mp_twin
+from ntkdist.kernels.named_functions import SMOOTH
 from ntkdist.kernels.recursion import dual
 
 ANGLES = [1e-8, 1e-6, 1e-4, 1e-3, 0.03, 0.3, 1.0, 1.57, 2.0, 3.0, 3.1415, np.pi - 1e-5, np.pi - 1e-8]
@@ -124,7 +125,7 @@ def test_float32_is_good_to_two_in_a_million_away_from_the_cusp():
             assert abs(float(got[0, 0]) - float(theta)) <= 2e-6 * kernel.diagonal(x[None])[0]
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {*SMOOTH, "elu"}))
 def test_image_distances_are_those_of_the_dual(name):
     """V′ = 2(√(G1 G2) − F) and W′ = 2(√(G1 G2) + F), whose cancellation 60 digits do not feel."""
     phi = ACTIVATIONS[name]

@@ -16,11 +16,8 @@ from ntkdist.kernels.duals.portable import gap_of, positive, sqrt
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def series(
-    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
-) -> Any:  # fmt: skip
-    """Return (F, Ḟ, V′, W′); par[k] is the number of terms, row1[m:] and row2[m:] the rows' coefficients."""
-    terms = int(par[k])
+def expansion(q1: Any, q2: Any, v: Any, w: Any, terms: int, row1: Any, row2: Any, m: int) -> Any:
+    """Return F, Ḟ and the image's squared distances E(φ(u) − φ(v))², E(φ(u) + φ(v))² by ``terms`` terms."""
     p = sqrt(q1) * sqrt(q2)
     acute = v <= w
     near = v if acute else w
@@ -49,7 +46,16 @@ def series(
         value = value * x
         sign = -sign
     fdot = slope / p if p > 0.0 else 0.0 * p
-    radial = gap_of(g1, g2)
     # d/dc of Σ a b (−1)ᵏ|ρ|ᵏ: past the right angle ρ = −|ρ|, so the slope changes sign; the two distances
     # mean what they say, because ``turned`` already holds the reflected second row.
-    return f, fdot if acute else -fdot, positive(close - radial), positive(wide - radial)
+    return f, fdot if acute else -fdot, close, wide
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def series(
+    q1: Any, q2: Any, g1: Any, g2: Any, c: Any, v: Any, w: Any, par: Any, k: int, row1: Any, row2: Any, m: int
+) -> Any:  # fmt: skip
+    """Return (F, Ḟ, V′, W′); par[k] is the number of terms, row1[m:] and row2[m:] the rows' coefficients."""
+    f, fdot, close, wide = expansion(q1, q2, v, w, int(par[k]), row1, row2, m)
+    radial = gap_of(g1, g2)
+    return f, fdot, positive(close - radial), positive(wide - radial)
