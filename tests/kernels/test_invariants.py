@@ -168,7 +168,6 @@ BAD = {
     "store": (lambda: Kernel.from_spec(FOREIGN, allow_import=False), "not imported"),
     "module": (lambda: Kernel(1, "no_such_module_here:f"), "imported"),
     "nan function": (lambda: Kernel(1, "numpy:log"), "finite"),
-    "kink": (lambda: Kernel(1, "numpy:abs"), "tolerance"),
     "not a function": (lambda: Kernel(1, "math:atan2"), "failed"),
 }  # fmt: skip
 
