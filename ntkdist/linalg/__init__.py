@@ -10,13 +10,14 @@ from ntkdist.linalg.krylov import LanczosSpace, lanczos_space
 from ntkdist.linalg.lanczos import lambda_max
 from ntkdist.linalg.leading import Leading, leading_eigenpairs, target_alignment
 from ntkdist.linalg.lobpcg import lambda_min
-from ntkdist.linalg.method import Choice, choose_method
+from ntkdist.linalg.method import Choice, Prediction, Rates, choose_method, measure_rates
 from ntkdist.linalg.operator import DenseOperator, Operator, TileAccess, lower_tiles
 from ntkdist.linalg.probabilistic import probabilistic_lower_bound
 from ntkdist.linalg.quadrature import Bracket, inverse_form
 from ntkdist.linalg.ridges import solve_ridges, solve_ridges_shared
-from ntkdist.linalg.rpcholesky import LowRankPreconditioner, default_rank, rpcholesky
+from ntkdist.linalg.rpcholesky import LowRankPreconditioner, default_rank, nystrom, rpcholesky
 from ntkdist.linalg.shifted_cholesky import Attempt, attempt_tiled, shifted_cholesky_bound
+from ntkdist.linalg.single_cholesky import SingleCholesky
 from ntkdist.linalg.singular import Deduplicated, Rank, numerical_rank
 from ntkdist.linalg.stochastic import Estimate, SpectralSample, spectral_sample
 from ntkdist.linalg.symmetric_product import accumulate_lower_tile
@@ -49,7 +50,10 @@ __all__ = [
     "LowRankPreconditioner",
     "Operator",
     "Preconditioner",
+    "Prediction",
     "Rank",
+    "Rates",
+    "SingleCholesky",
     "Solve",
     "SpectralSample",
     "TileAccess",
@@ -74,7 +78,9 @@ __all__ = [
     "lanczos_space",
     "leading_eigenpairs",
     "lower_tiles",
+    "measure_rates",
     "numerical_rank",
+    "nystrom",
     "panel_tile",
     "probabilistic_lower_bound",
     "rpcholesky",

@@ -13,23 +13,25 @@ Cost: one pass K·V per step, and one per check.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
-from ntkdist.linalg.operator import Operator
+from ntkdist.linalg.operator import Operator, SinglePrecision
+from ntkdist.linalg.sweep import SINGLE_BELOW, SINGLE_FLOOR, Sweep
 
 Array = NDArray[Any]
 Tell = Callable[[int, int | None, float], None]
 State = Mapping[str, Array]
 # Residuals of CG may grow by √κ before they fall; only a long drought is a stall.
 _PATIENCE = 400
+_SAVE_EVERY = 60.0
 
 
 class Preconditioner(Protocol):
@@ -67,11 +69,12 @@ def block_cg(
 ) -> Solve:
     """Solve (K + ridge·I) X = B for B (n, k), all columns at once.
 
-    ``checkpoint`` is called about every ten passes with a small dict of arrays (the iterate and the passes
-    spent); handing one of them back as ``resume`` goes on from that iterate. A zero column has the solution
-    zero and residual zero. If progress ends before ``rtol`` is reached (the matrix is singular, indefinite,
-    or too ill-conditioned for float64), ``converged`` is False, ``reason`` says why and x is the best iterate
-    seen; x never holds NaN.
+    ``checkpoint`` is called every ten passes (and every minute) with a dict of arrays, the whole state of the
+    iteration; handing one of them back as ``resume``, with the same arguments, goes on to the same bits. A zero
+    column has the solution zero and residual zero. If progress ends before ``rtol`` is reached (the matrix is
+    singular, indefinite, or too ill-conditioned for float64), ``converged`` is False, ``reason`` says why and x is
+    the best iterate seen; x never holds NaN. Where the operator holds float32 entries and offers
+    ``matmat_single``, later passes of a sweep multiply in float32; residuals are of the entries as they are stored.
 
     Raises
     ------
@@ -92,17 +95,37 @@ def block_cg(
     x = np.zeros_like(target)
     if not live.size:
         return Solve(x, np.zeros(target.shape[1]), 0, True, "all right-hand sides are zero")
-    sweeps = _Sweeps(op, preconditioner, ridge, max_passes, progress, checkpoint, norms)
-    start = x0
-    if resume is not None:
-        start, sweeps.passes = resume["x"], int(resume["passes"])
+    sweeps = _Sweeps(op, preconditioner, ridge, max_passes, progress, checkpoint)
+    unit_b = target[:, live] / norms
     with threadpool_limits(1), np.errstate(all="ignore"):
-        begin = None if start is None else np.asarray(start, dtype=np.float64)[:, live] / norms
-        best, reached, reason = sweeps.solve(target[:, live] / norms, begin, rtol)
-    x[:, live] = best * norms
+        if resume is not None:
+            outer, sweep = sweeps.resume(resume)
+            if outer.best.shape != unit_b.shape:
+                raise InputError(
+                    f"block_cg: the checkpoint holds columns of shape {outer.best.shape}, not {unit_b.shape}."
+                )
+            outer, reason = sweeps.solve(unit_b, outer, rtol, sweep)
+        else:
+            begin = None if x0 is None else np.asarray(x0, dtype=np.float64)[:, live] / norms
+            outer, reason = sweeps.solve(unit_b, sweeps.start(unit_b, begin), rtol)
+    x[:, live] = outer.best * norms
     true = np.zeros(target.shape[1])
-    true[live] = reached
+    true[live] = outer.reached
     return Solve(x, true, sweeps.passes, bool(np.all(true <= rtol)), reason, sweeps.history)
+
+
+@dataclass
+class Outer:
+    """Where refinement stands: the best iterate, its true residual block and the residual's norms (k,)."""
+
+    best: Array
+    residual: Array
+    reached: Array
+
+    @property
+    def start(self) -> float:
+        """The largest residual norm."""
+        return float(self.reached.max())
 
 
 class _Sweeps:
@@ -116,118 +139,89 @@ class _Sweeps:
         limit: int,
         tell: Tell | None,
         save: Callable[[dict[str, Array]], None] | None,
-        norms: Array,
     ) -> None:
         self.op, self.preconditioner, self.ridge, self.limit = op, preconditioner, ridge, limit
-        self.tell, self.save, self.norms = tell, save, norms
+        self.tell, self.save = tell, save
         self.passes = 0
+        self.saved = time.monotonic()
         self.history: list[tuple[int, float]] = []
 
-    def multiply(self, v: Array) -> Array:
-        """(K + ridge·I) V."""
+    def multiply(self, v: Array, *, fast: bool = False) -> Array:
+        """(K + ridge·I) V, in float32 where that will do."""
         self.passes += 1
+        if fast:
+            assert isinstance(self.op, SinglePrecision)
+            return self.op.matmat_single(v) + self.ridge * v
         return self.op.matmat(v) + self.ridge * v
 
-    def solve(self, b: Array, x0: Array | None, rtol: float) -> tuple[Array, Array, str]:
-        """Refine until every column's true residual is below rtol; (x, true residuals, reason)."""
-        best = np.zeros_like(b)
-        residual, reached = b, np.ones(b.shape[1])
+    def precondition(self, r: Array) -> Array:
+        """P⁻¹ R."""
+        return r if self.preconditioner is None else self.preconditioner.apply(r, self.ridge)
+
+    def start(self, b: Array, x0: Array | None) -> Outer:
+        """Zero, or ``x0`` where that is finite and better than nothing is known of it."""
         if x0 is not None and np.isfinite(x0).all():
             warm = b - self.multiply(x0)
             norms = np.linalg.norm(warm, axis=0)
             if np.isfinite(norms).all():
-                best, residual, reached = x0.copy(), warm, norms
-        x = best
-        while reached.max() > rtol:
+                return Outer(x0.copy(), warm, norms)
+        return Outer(np.zeros_like(b), b, np.ones(b.shape[1]))
+
+    def resume(self, state: State) -> tuple[Outer, Sweep]:
+        """What a checkpoint holds."""
+        self.passes = int(state["passes"])
+        self.history = [(int(p), float(r)) for p, r in state["history"]]
+        outer = Outer(*(np.asarray(state[name]) for name in ("best", "residual", "reached")))
+        return outer, Sweep.restore(state)
+
+    def solve(self, b: Array, outer: Outer, rtol: float, sweep: Sweep | None = None) -> tuple[Outer, str]:
+        """Refine until every column's true residual is below rtol; (where it ended, why)."""
+        while outer.start > rtol:
             if self.passes >= self.limit:
-                return (
-                    best,
-                    reached,
-                    (f"stopped after {self.passes} passes (max_passes) at residual {reached.max():.2g}"),
-                )
-            correction, why = self._sweep(residual, x, 0.5 * rtol)
-            x = best + correction
+                return outer, f"stopped after {self.passes} passes (max_passes) at residual {outer.start:.2g}"
+            sweep = sweep or Sweep.begin(outer.residual, self.precondition)
+            if sweep is None:
+                correction, why = np.zeros_like(b), "the preconditioner is not positive definite or not finite"
+            else:
+                correction, why = self._sweep(sweep, outer, 0.5 * rtol)
+            sweep = None
+            x = outer.best + correction
             fresh = b - self.multiply(x)
             norms = np.linalg.norm(fresh, axis=0)
             finite = bool(np.isfinite(norms).all())
             self.history.append((self.passes, float(norms.max()) if finite else np.inf))
-            before = float(reached.max())
+            before = outer.start
             if finite and norms.max() < before:
-                best, residual, reached = x, fresh, norms
+                outer = Outer(x, fresh, norms)
             spent = self.passes >= self.limit
-            if not spent and reached.max() > rtol and not (finite and norms.max() <= 0.5 * before):
+            if not spent and outer.start > rtol and not (finite and norms.max() <= 0.5 * before):
                 why = why or "the matrix is singular or too ill-conditioned for float64 without a ridge"
-                return best, reached, f"stalled at residual {reached.max():.2g}: {why}"
-        return best, reached, f"true relative residual below {rtol:g} in every column"
+                return outer, f"stalled at residual {outer.start:.2g}: {why}"
+        return outer, f"true relative residual below {rtol:g} in every column"
 
-    def _sweep(self, b: Array, base: Array, goal: float) -> tuple[Array, str]:
-        """BCGrQ from zero for B until each column's recursive residual is below ``goal``; (X, why it broke
-        down)."""
-        x = np.zeros_like(b)
-        parts = self._orthonormal(b)
-        if parts is None:
-            return x, "the preconditioner is not positive definite or not finite"
-        q, s, coefficients, _, _ = parts
-        best, since, lowest = np.inf, 0, x
+    def _sweep(self, sweep: Sweep, outer: Outer, goal: float) -> tuple[Array, str]:
+        """Step until the recursive residual is below ``goal``; (the correction, why it broke down)."""
+        single = isinstance(self.op, SinglePrecision) and self.op.dtype == np.float32
+        goal = max(goal, SINGLE_FLOOR * outer.start) if single else goal
         while self.passes < self.limit:
-            product = self.multiply(s)
-            curvature = s.T @ product
-            xi = _inverse((curvature + curvature.T) / 2)
-            if xi is None:
-                return (
-                    lowest,
-                    "a direction of no positive curvature was met, so the matrix is singular or indefinite",
-                )
-            x = x + s @ (xi @ coefficients)
-            parts = self._orthonormal(q - product @ xi)
-            if parts is None:
-                return lowest, "the residual block is not finite any more"
-            q, z, zeta, c0, _ = parts
-            left = float(np.linalg.norm(c0 @ coefficients, axis=0).max())
-            coefficients = zeta @ coefficients
-            self._report(left, base + x)
-            since = 0 if left < 0.9 * best else since + 1
-            if left < best:
-                best, lowest = left, x
-            if left <= goal or since > _PATIENCE:
+            fast = single and sweep.left <= SINGLE_BELOW * outer.start
+            why = sweep.step(self.multiply(sweep.s, fast=fast), self.precondition)
+            if why:
+                return sweep.lowest, why
+            self._report(sweep, outer)
+            if sweep.left <= goal or sweep.since > _PATIENCE:
                 break
-            s = z + s @ zeta.T
-        return lowest, ""
+        return sweep.lowest, ""
 
-    def _orthonormal(self, r: Array) -> tuple[Array, Array, Array, Array, Array] | None:
-        """R = Q·ζ with QᵀP⁻¹Q = I; returns (Q, Z = P⁻¹Q, ζ = C₁C₀, C₀, C₁), None where P⁻¹ is not definite on
-        R."""
-        if not np.isfinite(r).all():
-            return None
-        q0, c0 = np.linalg.qr(r)
-        z0 = q0 if self.preconditioner is None else self.preconditioner.apply(q0, self.ridge)
-        metric = q0.T @ z0
-        try:
-            lower = np.linalg.cholesky((metric + metric.T) / 2)
-        except np.linalg.LinAlgError:
-            return None
-        if not np.isfinite(lower).all():
-            return None
-        q = solve_triangular(lower, q0.T, lower=True).T
-        z = solve_triangular(lower, z0.T, lower=True).T
-        return q, z, lower.T @ c0, c0, lower.T
-
-    def _report(self, residual: float, x: Array) -> None:
-        self.history.append((self.passes, residual))
+    def _report(self, sweep: Sweep, outer: Outer) -> None:
+        self.history.append((self.passes, sweep.left))
         if self.tell is not None:
-            self.tell(self.passes, None, residual)
-        if self.save is not None and self.passes % 10 == 0:
-            self.save({"x": x * self.norms, "passes": np.array(self.passes)})
-
-
-def _inverse(curvature: Array) -> Array | None:
-    """The inverse of SᵀAS, or None where it is not positive definite."""
-    scale = np.sqrt(np.diagonal(curvature))
-    if not np.isfinite(scale).all() or np.any(scale <= 0):
-        return None
-    try:
-        lower = np.linalg.cholesky(curvature / np.outer(scale, scale))
-    except np.linalg.LinAlgError:
-        return None
-    half = solve_triangular(lower, np.diag(1 / scale), lower=True)
-    return np.asarray(half.T @ half)
+            self.tell(self.passes, None, sweep.left)
+        if self.save is None:
+            return
+        now = time.monotonic()
+        if self.passes % 10 == 0 or now - self.saved > _SAVE_EVERY:
+            self.saved = now
+            history = np.array(self.history, dtype=np.float64).reshape(-1, 2)
+            outer_state = {"best": outer.best, "residual": outer.residual, "reached": outer.reached}
+            self.save({**outer_state, **sweep.state(), "passes": np.array(self.passes), "history": history})

@@ -10,6 +10,7 @@ from ntkdist.errors import InputError, Unresolvable
 from ntkdist.linalg import (
     Deduplicated,
     DenseOperator,
+    Rates,
     accumulate_lower_tile,
     cholesky_solve,
     choose_method,
@@ -112,10 +113,26 @@ def test_repeated_rows_are_dropped_and_the_rank_counts_the_rest():
     assert numerical_rank(DenseOperator(np.zeros((3, 3)))).rank == 0
 
 
-def test_the_choice_of_method_gives_its_reason():
+def test_the_choice_of_method_is_the_cheapest_prediction_and_gives_all_three():
     small = choose_method(DenseOperator(np.eye(50)), outputs=10)
     assert small.method == "cholesky"
-    assert "predicted" in small.reason
+    assert "fewer than" in small.reason
+    op = DenseOperator(np.eye(1200))
+    rates = Rates(1e11, 2e11, 2e10)
+    slow = choose_method(op, outputs=10, rates=rates, pass_seconds=1.0)
+    assert [p.method for p in slow.predictions] == ["cholesky", "cholesky32", "cg"]
+    assert slow.method == "cholesky"
+    assert "predicted seconds" in slow.reason
+    quick = choose_method(op, outputs=10, rates=Rates(1e7, 1e7, 2e10), pass_seconds=1e-4, rank=0)
+    assert quick.method == "cg"
+    single = choose_method(op, outputs=10, rates=Rates(1e7, 2e7, 2e6), pass_seconds=1e-3)
+    assert single.method == "cholesky32"
+    local = choose_method(op, outputs=10, rates=rates, pass_seconds=1e-3, local=True)
+    assert (
+        local.predictions[2].seconds
+        < choose_method(op, outputs=10, rates=rates, pass_seconds=1e-3).predictions[2].seconds
+    )
+    assert choose_method(op, outputs=10).reason.startswith("predicted seconds")
 
     class Huge:
         shape = (200_000, 200_000)
