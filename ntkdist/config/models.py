@@ -173,16 +173,34 @@ class SpectrumConfig(_Section):
 
     certificate: Literal["residual", "probabilistic", "rigorous"] = "rigorous"
     rtol: Positive = 1e-9
+    top: int = Field(16, ge=1, description="Largest eigenpairs kept.")
+    bottom: int = Field(4, ge=1, description="Smallest eigenvalues kept.")
+    probes: int = Field(16, ge=2, description="Random probes of density, log-determinant, effective dimension.")
+    steps: int = Field(24, ge=2, description="Lanczos steps per probe.")
+    dense_rows: int = Field(2000, ge=0, description="Rows up to which all eigenvalues are computed instead.")
+    ridges: Literal["auto"] | tuple[Positive, ...] = Field(
+        "auto", description="Ridges of the effective dimension; auto is a grid over the spectrum."
+    )
 
 
 class SolveConfig(_Section):
     """The regression weights (Θ + ridge·I)⁻¹ y."""
 
-    ridge: NonNegative | Literal["loo", "gcv"] = Field(
-        0.0, description="Added to the diagonal; loo and gcv choose it on the training rows."
+    ridge: NonNegative | Literal["loo", "gcv"] | Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
+        0.0,
+        description="Added to the diagonal; loo and gcv choose it on the training rows. Of a list, all are solved for; "
+        "theory and predictions use the first.",
     )
     rtol: float = Field(1e-8, gt=0, lt=1, description="True relative residual asked of every column.")
-    method: Literal["auto", "cg", "cholesky"] = "auto"
+    method: Literal["auto", "cg", "cholesky", "cholesky32"] = Field(
+        "auto", description="auto predicts the seconds of each; cholesky32 preconditions block CG by it."
+    )
+    preconditioner: Literal["auto", "low-rank", "factorised", "nystrom"] = Field(
+        "auto", description="factorised suits low-dimensional data; auto samples which one does."
+    )
+    rank: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="Landmarks of the preconditioner; auto goes by n and memory."
+    )
     max_passes: int = Field(2000, ge=1)
 
 

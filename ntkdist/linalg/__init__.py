@@ -9,9 +9,10 @@ from ntkdist.linalg.inverse_diagonal import InverseDiagonal, estimate_inverse_di
 from ntkdist.linalg.krylov import LanczosSpace, lanczos_space
 from ntkdist.linalg.lanczos import lambda_max
 from ntkdist.linalg.leading import Leading, leading_eigenpairs, target_alignment
-from ntkdist.linalg.lobpcg import lambda_min
+from ntkdist.linalg.lobpcg import lambda_min, smallest_eigenpairs
+from ntkdist.linalg.memory import fits_dense
 from ntkdist.linalg.method import Choice, Prediction, Rates, choose_method, measure_rates
-from ntkdist.linalg.operator import DenseOperator, Operator, TileAccess, lower_tiles
+from ntkdist.linalg.operator import DenseOperator, Operator, TileAccess, dense, lower_tiles
 from ntkdist.linalg.probabilistic import probabilistic_lower_bound
 from ntkdist.linalg.quadrature import Bracket, inverse_form
 from ntkdist.linalg.ridges import solve_ridges, solve_ridges_shared
@@ -68,9 +69,11 @@ __all__ = [
     "choose_method",
     "choose_preconditioner",
     "default_rank",
+    "dense",
     "diagonal_factor",
     "estimate_inverse_diagonal",
     "factorise",
+    "fits_dense",
     "inverse_diagonal",
     "inverse_form",
     "lambda_max",
@@ -85,6 +88,7 @@ __all__ = [
     "probabilistic_lower_bound",
     "rpcholesky",
     "shifted_cholesky_bound",
+    "smallest_eigenpairs",
     "solve_ridges",
     "solve_ridges_shared",
     "spectral_sample",

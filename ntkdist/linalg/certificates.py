@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
 from ntkdist.linalg.eigenpair import Eigenpair, Interval
 from ntkdist.linalg.largest_bound import frobenius_squared, frobenius_upper_bound
+from ntkdist.linalg.memory import fits_dense
 from ntkdist.linalg.operator import Operator, dense_lower, tiles_of
 from ntkdist.linalg.probabilistic import FAILURE, probabilistic_lower_bound
 from ntkdist.linalg.rpcholesky import LowRankPreconditioner
@@ -33,7 +33,6 @@ from ntkdist.linalg.tiled_cholesky import Factorise, Tell, factorise
 
 Array = NDArray[Any]
 GRADES = ("residual", "probabilistic", "rigorous")
-LARGEST_DENSE = 32_766  # above it 32-bit LAPACK interfaces are a trap
 _U = 2.0**-53
 # Ten-fold steps from n·u to beyond the norm: a finite matrix is always certified, however poor the start.
 _ATTEMPTS = 28
@@ -69,7 +68,7 @@ def certify(
     if grade not in GRADES:
         raise InputError(f"Unknown certificate {grade!r}; choose {', '.join(GRADES)}.")
     trace = float(np.sum(op.diagonal()))
-    possible = grade == "rigorous" and (_fits(op) or scratch is not None)
+    possible = grade == "rigorous" and (fits_dense(op.shape[0]) or scratch is not None)
     # ‖|K|‖₂ is at most tr K for a positive semidefinite matrix, and ‖K‖_F for any.
     frobenius = math.sqrt(frobenius_squared(op)) if possible else 0.0
     if not math.isfinite(frobenius):
@@ -91,16 +90,11 @@ def certify(
     return low, _residual_max(largest, slack, trace + error_norm, _why_weaker(op, grade))
 
 
-def _fits(op: Operator) -> bool:
-    n = op.shape[0]
-    return n <= LARGEST_DENSE and 8 * n * n < 0.6 * psutil.virtual_memory().available
-
-
 def _factorisation(
     op: Operator, scratch: Scratch | None, by: Factorise, progress: Tell | None
 ) -> tuple[Callable[[float], Attempt], str]:
     """How K − σI is factorized here, and the words for it."""
-    if _fits(op):
+    if fits_dense(op.shape[0]):
 
         def whole(sigma: float) -> Attempt:
             return attempt_shifted_cholesky(dense_lower(op), sigma)
@@ -206,7 +200,7 @@ def _rigorous_max(op: Operator, given: Eigenpair, slack: float, error_norm: floa
             f"({pair.residual_norm:.2g}); rounding and entry errors are added"
         )
         return Interval(theta, theta - slack, upper + error_norm, "rigorous", reason)
-    if not _fits(op):
+    if not fits_dense(op.shape[0]):
         why = "λ_max does not stand clear of the rest, and the factorization of σI − K does not fit; "
         return _residual_max(pair, slack, math.inf, why)
     margin = max(1e-8 * abs(theta), op.shape[0] * _U * float(np.max(np.abs(op.diagonal()), initial=0.0)))

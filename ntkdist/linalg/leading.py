@@ -6,6 +6,7 @@ eigendirection, (vᵢᵀy)²/‖y‖² (Arora et al. 2019): labels that lie in t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
-from ntkdist.linalg.eigenpair import orthonormal
+from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
 from ntkdist.linalg.operator import Operator
 
 Array = NDArray[Any]
+Tell = Callable[[int, int | None, float], None]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,23 @@ class Leading:
     passes: int
     converged: bool
 
+    def largest(self) -> Eigenpair:
+        """The first pair."""
+        residual, value = float(self.residual_norms[0]), float(self.values[0])
+        reason = f"relative residual {residual / abs(value):.1e}" if value else "the matrix is zero"
+        vector = self.vectors[:, 0] / np.linalg.norm(self.vectors[:, 0])
+        return Eigenpair(value, vector, residual, self.passes, self.converged, reason)
+
 
 def leading_eigenpairs(
-    op: Operator, k: int, *, rtol: float = 1e-8, block: int = 8, max_passes: int = 120, seed: int = 6
+    op: Operator,
+    k: int,
+    *,
+    rtol: float = 1e-8,
+    block: int = 8,
+    max_passes: int = 120,
+    seed: int = 6,
+    progress: Tell | None = None,
 ) -> Leading:
     """The ``k`` largest eigenpairs; converged when every residual is below ``rtol``·λ_max."""
     n = op.shape[0]
@@ -53,6 +69,8 @@ def leading_eigenpairs(
             x = basis @ top
             residual = np.linalg.norm(image @ top - x * theta, axis=0)
             converged = len(theta) == k and bool(residual.max() <= rtol * abs(theta[0]))
+            if progress is not None:
+                progress(passes, None, float(residual.max()) / max(abs(float(theta[0])), 1e-300))
             new = orthonormal(product, basis) if basis.shape[1] < n else new[:, :0]
         if len(theta) == k and (converged or passes >= max_passes or not new.shape[1]):
             return Leading(theta, x, residual, passes, converged or basis.shape[1] >= n)

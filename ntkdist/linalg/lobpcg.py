@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
+from ntkdist.errors import InputError, Unresolvable
 from ntkdist.linalg.block_cg import Preconditioner
 from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
-from ntkdist.linalg.operator import Operator, dense
+from ntkdist.linalg.operator import Operator, SinglePrecision, dense
 
 Array = NDArray[Any]
 Tell = Callable[[int, int | None, float], None]
 DENSE_BELOW = 400
+_SINGLE_UNTIL = 1e-5
 
 
 def lambda_min(
@@ -42,27 +44,71 @@ def lambda_min(
     The residual norm is recomputed from the final vector. Its vector's Rayleigh quotient is an upper bound of
     λ_min.
     """
+    return smallest_eigenpairs(
+        op,
+        preconditioner,
+        1,
+        rtol=rtol,
+        block=block,
+        max_passes=max_passes,
+        seed=seed,
+        dense_below=dense_below,
+        progress=progress,
+    )[0]
+
+
+def smallest_eigenpairs(
+    op: Operator,
+    preconditioner: Preconditioner,
+    k: int,
+    *,
+    rtol: float = 1e-9,
+    block: int = 8,
+    max_passes: int = 300,
+    seed: int = 2,
+    dense_below: int = DENSE_BELOW,
+    progress: Tell | None = None,
+) -> list[Eigenpair]:
+    """The ``k`` smallest eigenvalues, ascending; each counts as found like λ_min in :func:`lambda_min`.
+
+    On float32 entries with ``matmat_single``, products are in float32 until the values move by less than 1e-5
+    relative; then they are made afresh in float64.
+    """
     n = op.shape[0]
+    if not 1 <= k <= n:
+        raise InputError(f"smallest_eigenpairs: k must be between 1 and {n}, not {k}.")
+    block = max(block, k + 3)
     if n <= max(dense_below, 4 * block):
         matrix = dense(op)
-        values, vectors = eigh(matrix, subset_by_index=[0, 0])
-        return _measured(op, vectors[:, 0], 0, True, "dense LAPACK")
+        if not np.isfinite(matrix).all():
+            raise Unresolvable("The smallest eigenvalues: the matrix holds entries that are not finite.")
+        _, vectors = eigh(matrix, subset_by_index=[0, k - 1])
+        return _measured(op, vectors, 0, True, "dense LAPACK")
+    single = op if isinstance(op, SinglePrecision) and op.dtype == np.float32 else None
     with threadpool_limits(1):
         x = orthonormal(np.hstack([_local_start(op, block - 2), _random(n, 2, seed)]))
-        kx = op.matmat(x)
-        passes, quiet, previous = 1, 0, np.inf
+        kx = op.matmat(x) if single is None else single.matmat_single(x)
+        passes, quiet, previous = 1, 0, np.full(k, np.inf)
         p = kp = np.empty((n, 0))
         converged = False
         while passes < max_passes:
+            if not np.isfinite(kx).all():
+                raise Unresolvable("The smallest eigenvalues: a product K·V is not finite; a tile holds NaN or Inf.")
             values, vectors = np.linalg.eigh(_symmetric(x.T @ kx))
             x, kx = x @ vectors, kx @ vectors
             residual = kx - x * values
-            theta = float(values[0])
-            relative = abs(previous - theta) / abs(theta) if theta else np.inf
-            quiet = quiet + 1 if relative < rtol else 0
+            theta = values[:k]
+            moved = np.abs(previous - theta) / np.where(theta == 0, 1e-300, np.abs(theta))
             previous = theta
             if progress is not None:
-                progress(passes, None, float(np.linalg.norm(residual[:, 0])) / max(abs(theta), 1e-300))
+                progress(passes, None, float(np.linalg.norm(residual[:, 0])) / max(abs(float(theta[0])), 1e-300))
+            if single is not None and moved.max() < _SINGLE_UNTIL:
+                single = None
+                kx = op.matmat(x)
+                passes += 1
+                p = kp = np.empty((n, 0))
+                continue
+            quiet = quiet + 1 if moved.max() < rtol else 0
             if quiet >= 2:
                 converged = True
                 break
@@ -70,11 +116,11 @@ def lambda_min(
             if not w.shape[1]:
                 converged = True
                 break
-            kw = op.matmat(w)
+            kw = op.matmat(w) if single is None else single.matmat_single(w)
             passes += 1
             x, kx, p, kp = _rayleigh_ritz(x, kx, w, kw, p, kp)
     reason = f"Rayleigh quotient steady to {rtol:g} relative" if converged else f"stopped after {passes} passes"
-    return _measured(op, x[:, 0], passes, converged, reason)
+    return _measured(op, x[:, :k], passes, converged, reason)
 
 
 def _rayleigh_ritz(x: Array, kx: Array, w: Array, kw: Array, p: Array, kp: Array) -> tuple[Array, ...]:
@@ -111,11 +157,15 @@ def _local_start(op: Operator, count: int) -> Array:
     return start
 
 
-def _measured(op: Operator, vector: Array, passes: int, converged: bool, reason: str) -> Eigenpair:
-    v = vector / np.linalg.norm(vector)
-    image = op.matmat(v[:, None])[:, 0]
-    theta = float(v @ image)
-    return Eigenpair(theta, v, float(np.linalg.norm(image - theta * v)), passes + 1, converged, reason)
+def _measured(op: Operator, vectors: Array, passes: int, converged: bool, reason: str) -> list[Eigenpair]:
+    v = vectors / np.linalg.norm(vectors, axis=0)
+    image = op.matmat(v)
+    theta = np.einsum("ij,ij->j", v, image)
+    residual = np.linalg.norm(image - theta * v, axis=0)
+    return [
+        Eigenpair(float(theta[j]), v[:, j], float(residual[j]), passes + 1, converged, reason)
+        for j in np.argsort(theta, kind="stable")
+    ]
 
 
 def _random(n: int, count: int, seed: int) -> Array:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import psutil
 from scipy.linalg.lapack import dpotrf, spotrf
 from threadpoolctl import threadpool_limits
 
-from ntkdist.linalg.certificates import LARGEST_DENSE
+from ntkdist.linalg.memory import fits_dense
 from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import default_rank
 
@@ -90,10 +89,9 @@ def choose_method(
     ``local`` says that neighbours explain the remainder (the factorised preconditioner); ``rank`` 0 that the
     preconditioner exists already and costs nothing; ``pass_seconds`` is measured on the operator unless given.
     """
-    n, free = op.shape[0], psutil.virtual_memory().available
+    n = op.shape[0]
     k = default_rank(n) if rank is None else rank
-    fits64 = n <= LARGEST_DENSE and 8 * n * n <= 0.6 * free
-    fits32 = n <= LARGEST_DENSE and 4 * n * n <= 0.6 * free
+    fits64, fits32 = fits_dense(n), fits_dense(n, 4)
     if not fits64 and not fits32:
         gigabytes = 8 * n * n / 1e9
         words = f"a dense factorization of {n} rows ({gigabytes:.3g} GB, {gigabytes / 2:.3g} in float32) does not fit"

@@ -32,11 +32,14 @@ def solve_ridges(
     preconditioner: Preconditioner | None = None,
     rtol: float = 1e-8,
     max_passes: int = 2000,
+    span: Array | None = None,
 ) -> tuple[Solve, ...]:
-    """One Solve per ridge, in the order given; each starts from the span of those with larger ridges."""
+    """One Solve per ridge, in the order given; each starts from the span of those with larger ridges (and of the
+    columns ``span`` (n, m), solutions that are known already)."""
     _check(ridges)
     found: dict[int, Solve] = {}
-    span, image = np.empty((op.shape[0], 0)), np.empty((op.shape[0], 0))
+    span = np.empty((op.shape[0], 0)) if span is None or not span.any() else orthonormal(span)
+    image = op.matmat(span) if span.shape[1] else span
     for at in sorted(range(len(ridges)), key=lambda i: -ridges[i]):
         ridge, start = ridges[at], None
         if span.shape[1]:

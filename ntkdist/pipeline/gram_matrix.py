@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 
 from ntkdist.cluster import TiledOperator
 from ntkdist.kernels import TileKernel
-from ntkdist.linalg import LowRankPreconditioner, default_rank, rpcholesky
+from ntkdist.linalg import FactorisedNystrom, LowRankPreconditioner
+from ntkdist.pipeline.preconditioner import Prepared, build_preconditioner
 
 Array = NDArray[Any]
 
@@ -38,6 +41,8 @@ class Gram:
         compute: str = "float64",
         duplicates: list[Array] | None = None,
         labels: dict[str, Array] | None = None,
+        prepare: Callable[[TiledOperator], Prepared] = build_preconditioner,
+        folder: Path | None = None,
     ) -> None:
         self.operator = operator
         self.kernel = kernel
@@ -49,6 +54,8 @@ class Gram:
         self.duplicates = duplicates or []
         self._rounding = rounding
         self._labels = labels or {}
+        self._prepare = prepare
+        self.folder = folder
         self.shape = operator.shape
         self.dtype = operator.dtype
 
@@ -150,9 +157,14 @@ class Gram:
         return float((compute + np.sqrt(self._rounding)) * (1 + 1e-12))
 
     @cached_property
-    def preconditioner(self) -> LowRankPreconditioner:
-        """Accelerated randomly pivoted Cholesky, shared by solves and eigensolves."""
-        return rpcholesky(self.operator, default_rank(self.n), seed=0)
+    def prepared(self) -> Prepared:
+        """The preconditioner that solves and eigensolves share, with its form and the reason for it."""
+        return self._prepare(self.operator)
+
+    @property
+    def preconditioner(self) -> LowRankPreconditioner | FactorisedNystrom:
+        """The preconditioner itself."""
+        return self.prepared.preconditioner
 
     def __repr__(self) -> str:
         """One line: size, kernel, mode."""

@@ -16,6 +16,8 @@ def chosen_ridge(session: Session) -> tuple[float, str]:
     Raises Unresolvable if leave-one-out is asked for beyond ``theory.dense_rows`` rows, or no ridge is resolved.
     """
     asked = session.config.solve.ridge
+    if isinstance(asked, tuple):
+        return float(asked[0]), f"the first of {len(asked)} given"
     if not isinstance(asked, str):
         return float(asked), "as configured"
     grid = auto_ridges(session.gram)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkdist.cluster import TiledOperator
 from ntkdist.config import RunConfig
 from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.operator import open_operator
+from ntkdist.pipeline.preconditioner import Prepared, build_preconditioner, restore_preconditioner
 from ntkdist.store import RunStore
 from ntkdist.tiling import Tiling
 
@@ -35,7 +37,9 @@ class Session:
     @cached_property
     def gram(self) -> Gram:
         """The Gram matrix of the store."""
-        return open_gram(self.store, self.kernel, self.config.gram.mode)
+        solve = self.config.solve
+        rank = None if solve.rank == "auto" else solve.rank
+        return open_gram(self.store, self.kernel, self.config.gram.mode, form=solve.preconditioner, rank=rank)
 
     @cached_property
     def targets(self) -> Array:
@@ -54,8 +58,11 @@ class Session:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def open_gram(store: RunStore, kernel: TileKernel, mode: str) -> Gram:
-    """The Gram matrix of a store whose tiles are finished (or, recomputed, need not be)."""
+def open_gram(store: RunStore, kernel: TileKernel, mode: str, *, form: str = "auto", rank: int | None = None) -> Gram:
+    """The Gram matrix of a store whose tiles are finished (or, recomputed, need not be).
+
+    Its preconditioner, of the ``form`` and ``rank`` asked for, is kept in the store where that may be written.
+    """
     identity = store.identity
     chosen = open_operator(store, kernel, mode)
     assert identity is not None
@@ -74,4 +81,21 @@ def open_gram(store: RunStore, kernel: TileKernel, mode: str) -> Gram:
         compute=identity.compute,
         duplicates=[pairs[pairs[:, 1] == g, 0] for g in np.unique(pairs[:, 1])],
         labels={"dataset_row": store.stage_array("inputs", "train_rows")},
+        prepare=lambda op: stored_preconditioner(store, op, form, rank),
+        folder=None if store.group.read_only else store.root,
     )
+
+
+def stored_preconditioner(store: RunStore, op: TiledOperator, form: str, rank: int | None) -> Prepared:
+    """The preconditioner of a store: read where it stands, else built and, where the store may be written, kept."""
+    identity = store.identity
+    assert identity is not None
+    key = hashlib.sha256(json.dumps(["preconditioner", identity.digest, form, rank]).encode()).hexdigest()
+    finished = store.stage("preconditioner", key)
+    if finished is not None:
+        arrays = {label: store.stage_array("preconditioner", label) for label in finished.arrays}
+        return restore_preconditioner(op, finished.result, arrays)
+    made = build_preconditioner(op, form=form, rank=rank)
+    if not store.group.read_only:
+        store.finish_stage("preconditioner", key, made.describe(), made.preconditioner.arrays())
+    return made

@@ -15,11 +15,11 @@ from ntkdist.linalg import (
     DiskTiles,
     Eigenpair,
     attempt_tiled,
-    certificates,
     certify,
     factorise,
     lambda_max,
     lower_tiles,
+    memory,
     tiled_cholesky,
 )
 
@@ -65,7 +65,7 @@ def test_beyond_memory_the_rigorous_grade_goes_by_tiles_on_disk(tmp_path, monkey
     a = relu_ntk(np.random.default_rng(0).standard_normal((150, 30)))
     op = DenseOperator(a, tile_size=40)
     pair, top = smallest(a), lambda_max(op)
-    monkeypatch.setattr(certificates, "LARGEST_DENSE", 100)
+    monkeypatch.setattr(memory, "LARGEST_DENSE", 100)
     without, _ = certify(op, pair, top)
     assert without.grade == "residual"
     opened = []
@@ -97,7 +97,7 @@ def test_lambda_max_needs_no_factorization_where_it_stands_clear(monkeypatch):
     other = certify(DenseOperator(flat), smallest(flat), lambda_max(DenseOperator(flat)))[1]
     assert "σI − K" in other.reason
     assert other.lower <= 1 <= other.upper + 1e-14
-    monkeypatch.setattr(certificates, "LARGEST_DENSE", 10)
+    monkeypatch.setattr(memory, "LARGEST_DENSE", 10)
     scratch = lambda: contextmanager(lambda: iter([{}]))()  # noqa: E731
     weak = certify(DenseOperator(flat), smallest(flat), lambda_max(DenseOperator(flat)), scratch=scratch)[1]
     assert weak.grade == "residual"
