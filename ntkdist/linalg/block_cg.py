@@ -169,7 +169,7 @@ class _Sweeps:
 
     def resume(self, state: State) -> tuple[Outer, Sweep]:
         """What a checkpoint holds."""
-        self.passes = int(state["passes"])
+        self.passes = int(state["passes"][0])
         self.history = [(int(p), float(r)) for p, r in state["history"]]
         outer = Outer(*(np.asarray(state[name]) for name in ("best", "residual", "reached")))
         return outer, Sweep.restore(state)
@@ -224,4 +224,4 @@ class _Sweeps:
             self.saved = now
             history = np.array(self.history, dtype=np.float64).reshape(-1, 2)
             outer_state = {"best": outer.best, "residual": outer.residual, "reached": outer.reached}
-            self.save({**outer_state, **sweep.state(), "passes": np.array(self.passes), "history": history})
+            self.save({**outer_state, **sweep.state(), "passes": np.array([self.passes]), "history": history})

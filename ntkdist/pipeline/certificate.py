@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.cluster import ClusterSpec, DistributedCholesky, open_client
-from ntkdist.linalg import TiledFactor, TileAccess, TileMapping, fits_dense
+from ntkdist.linalg import TileAccess, TiledFactor, TileMapping, fits_dense
 from ntkdist.linalg.tiled_cholesky import Breakdown, Tell
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.scratch import scratch_tiles

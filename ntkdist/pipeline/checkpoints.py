@@ -22,7 +22,7 @@ class Checkpoints:
         """Write a state into the older slot; the other one stays until it is whole."""
         newest = self._newest()
         slot = _SLOTS[0] if newest is None or newest[0] == _SLOTS[1] else _SLOTS[1]
-        self._store.finish_stage(slot, self._key, {"passes": int(state["passes"]), "about": self.about}, state)
+        self._store.finish_stage(slot, self._key, {"passes": int(state["passes"][0]), "about": self.about}, state)
 
     def load(self) -> State | None:
         """The newest whole state with this key, or None."""

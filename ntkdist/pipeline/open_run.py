@@ -104,7 +104,13 @@ class Run:
         """λ_min and λ_max as intervals, and their eigenvectors."""
         result = self._stage("spectrum")
         vectors = {f"vector_{end}": ("train", self._array("spectrum", f"vector_{end}")) for end in ("min", "max")}
-        return SpectrumView(result, xr.Dataset(vectors, coords={"train": self._train_rows}))
+        coords: dict[str, Any] = {"train": self._train_rows}
+        stage = self._store.stage("spectrum")
+        if stage is not None and "vectors" in stage.arrays:
+            vectors["vectors"] = (("train", "eigenvalue"), self._array("spectrum", "vectors"))  # type: ignore[assignment]
+            vectors["alignment"] = (("eigenvalue", "output"), self._array("spectrum", "alignment"))  # type: ignore[assignment]
+            coords |= {"eigenvalue": result["highest"], "output": self._outputs}
+        return SpectrumView(result, xr.Dataset(vectors, coords=coords))
 
     @cached_property
     def solution(self) -> xr.DataArray:
@@ -239,6 +245,32 @@ class SpectrumView:
     def lambda_max(self) -> Interval:
         """λ_max with its certificate."""
         return Interval(**self.result["lambda_max"])
+
+    @property
+    def eigenvectors(self) -> xr.DataArray:
+        """Unit eigenvectors of the largest eigenvalues (n, m), labelled by eigenvalue."""
+        return self.vectors["vectors"]
+
+    @property
+    def alignment(self) -> xr.DataArray:
+        """Share of every output's energy in the leading eigendirections (m, outputs)."""
+        return self.vectors["alignment"]
+
+    @property
+    def density(self) -> xr.Dataset:
+        """Share of the eigenvalues per unit of ln λ, with its standard error (zero where exact)."""
+        found = self.result["density"]
+        columns = {name: ("eigenvalue", found[name]) for name in ("density", "error")}
+        return xr.Dataset(
+            columns, coords={"eigenvalue": found["x"]}, attrs={"unit": found["unit"], "how": found["how"]}
+        )
+
+    @property
+    def effective_dimension(self) -> xr.Dataset:
+        """tr K(K + ridge·I)⁻¹ over a grid of ridges, with its standard error (zero where exact)."""
+        found = self.result["effective_dimension"]
+        columns = {"value": ("ridge", found["values"]), "error": ("ridge", found["errors"])}
+        return xr.Dataset(columns, coords={"ridge": found["ridges"]}, attrs={"how": found["how"]})
 
     def __repr__(self) -> str:
         """Both intervals."""

@@ -99,7 +99,7 @@ def solve_weights(
 def _saver(checkpoints: Checkpoints) -> Callable[[dict[str, Array]], None]:
     def save(state: dict[str, Array]) -> None:
         checkpoints.save(state)
-        _checkpoint("solve.checkpoint", int(state["passes"]))
+        _checkpoint("solve.checkpoint", int(state["passes"][0]))
 
     return save
 

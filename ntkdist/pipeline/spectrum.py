@@ -1,4 +1,4 @@
-"""Stage 3, the spectrum: both ends with their certificates, the leading eigenpairs, and what estimates say of the rest."""
+"""Stage 3, the spectrum: both ends certified, the leading eigenpairs, and estimates of all the rest."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def extreme_eigenvalues(
     progress.finish()
     how = f"{gram.kernel.entry_error(gram.compute_dtype, which=gram.which).how}, to first order"
     low, high = (replace(end, reason=f"{end.reason}; error of the entries: {how}") for end in (low, high))
-    return Spectrum(
-        low, high, smallest, largest, gram.error_norm, tuple(float(p.value) for p in lowest), leading
-    )
+    return Spectrum(low, high, smallest, largest, gram.error_norm, tuple(float(p.value) for p in lowest), leading)
 
 
 def compute_spectrum(session: Session, progress: Progress | None = None) -> dict[str, Any]:

@@ -97,17 +97,31 @@ def test_a_matrix_with_nan_ends_and_says_so():
     assert solve.reason
 
 
-def test_a_killed_solve_resumes_from_its_checkpoint():
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_solve_resumed_from_any_checkpoint_ends_with_the_same_bits(at):
     rng = np.random.default_rng(1)
     a = with_spectrum(np.geomspace(1e-5, 1, 200), rng)
     b, states = rng.standard_normal((200, 2)), []
-    first = block_cg(DenseOperator(a), b, max_passes=60, rtol=1e-6, checkpoint=states.append)
-    assert not first.converged
-    assert states
-    again = block_cg(DenseOperator(a), b, rtol=1e-6, resume=states[-1])
-    assert again.converged
-    assert again.passes > int(states[-1]["passes"])
-    np.testing.assert_allclose(again.residual_norms, true_residual(a, again.x, b), rtol=1e-3, atol=1e-12)
+    op = DenseOperator(a)
+    p = rpcholesky(op, 5)
+    whole = block_cg(op, b, preconditioner=p, rtol=1e-6, checkpoint=states.append)
+    assert whole.converged
+    assert len(states) > 2
+    again = block_cg(op, b, preconditioner=p, rtol=1e-6, resume=states[at])
+    np.testing.assert_array_equal(again.x, whole.x)
+    assert again.passes == whole.passes
+    assert again.history == whole.history
+    with pytest.raises(InputError, match="checkpoint"):
+        block_cg(op, b[:, :1], preconditioner=p, resume=states[at])
+
+
+def test_float32_entries_are_refined_to_1e_10_on_the_stored_matrix():
+    rng = np.random.default_rng(1)
+    stored = relu_ntk(rng.standard_normal((500, 12))).astype(np.float32)
+    op, b = DenseOperator(stored), one_hot(500, rng)
+    solve = block_cg(op, b, preconditioner=rpcholesky(op, 50), rtol=1e-10)
+    assert solve.converged
+    assert (true_residual(stored.astype(np.float64), solve.x, b) <= 1e-10).all()
 
 
 def test_an_exact_start_costs_one_pass_and_progress_tells_the_residual():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ntkdist.report.quantity import count, duration, rate, size
-from ntkdist.report.reading import Results, finished_tiles, number, section, series
+from ntkdist.report.reading import Results, finished_tiles, items, number, section, series
 from ntkdist.report.rows import Row, row
 from ntkdist.report.value import significant
 
@@ -77,6 +77,19 @@ def solution_rows(results: Results) -> tuple[Row, ...]:
         row("Convergence", verdict, note=solution.get("reason") or ""),
         row("Passes over the matrix", count(solution.get("passes")), note=_time(solution.get("seconds"))),
     ]
+    used = section(solution, "preconditioner")
+    if used:
+        shape = f"{used.get('form', 'not recorded')}, rank {count(used.get('rank'))}"
+        rows.insert(1, row("Preconditioner", shape, note=used.get("reason") or ""))
+    for entry in items(solution.get("path")):
+        rows.append(
+            row(
+                f"Ridge {significant(float(entry['ridge']), 4)}",
+                f"training MSE {significant(float(entry['train_mse']), 4)}",
+                f"residual {significant(float(entry['residual_norm']), 2)}",
+                f"{count(entry.get('passes'))} passes; {entry.get('how', '')}",
+            )
+        )
     return tuple(rows)
 
 
