@@ -1,4 +1,4 @@
-"""Room on disk for the tiles of a factor that does not fit in memory: beside the run's tiles, gone when it is over."""
+"""Room on disk for the tiles of a factor that does not fit in memory: beside the run's store, gone when it is over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ntkdist.store import disk_errors, refuse_without_room
 
 @contextmanager
 def scratch_tiles(n: int, root: Path | None) -> Iterator[DiskTiles]:
-    """Tiles for an (n, n) factor, in the run's folder ``root`` or, without a run, in the system's temporary one.
+    """Tiles for an (n, n) factor, beside the run's store ``root`` or, without a run, in the system's temporary one.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def scratch_tiles(n: int, root: Path | None) -> Iterator[DiskTiles]:
     if root is None:
         folder = Path(tempfile.mkdtemp(prefix="ntkdist-factor-"))
     else:
-        folder = root / "scratch"
+        folder = root.with_name(root.name + ".scratch")
         # A killed run leaves its factor behind; under the store's lock it is nobody's.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
