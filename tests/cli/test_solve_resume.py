@@ -11,6 +11,10 @@ from program import ntkdist, write_config
 
 from ntkdist.store import RunStore
 
+QUICK = {
+    "theory": {"sizes": [], "two_layer": False, "ensemble_rows": 0},
+    "predict": {"nngp": False, "variance_rows": 0},
+}
 SOLVE = {"method": "cg", "rtol": 1e-10, "rank": 10, "preconditioner": "low-rank"}
 
 
@@ -19,7 +23,7 @@ def test_a_solve_killed_at_its_second_checkpoint_resumes_to_the_same_bits(tmp_pa
     for name, kill in (("whole", {}), ("killed", {"NTKDIST_KILL_AT": "solve.checkpoint:2"})):
         folder = tmp_path / name
         folder.mkdir()
-        write_config(folder, solve=SOLVE, spectrum={"certificate": "residual"})
+        write_config(folder, solve=SOLVE, spectrum={"certificate": "residual"}, **QUICK)
         first = ntkdist("run", "c.yaml", "--json", cwd=folder, **kill)
         if kill:
             assert first.returncode == -signal.SIGKILL, first.stderr
