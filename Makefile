@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONF ?= conf/digits.yaml
 
-.PHONY: help install demo test lint format lock schema bench clean
+.PHONY: help install demo test lint format lock schema bench docs clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,9 @@ schema: install  ## write the shipped JSON Schema from the models
 
 bench: install  ## side-by-side measurements
 	$(BIN)/python benchmarks/gram.py
+
+docs: install  ## the documentation site, into docs/_build/html (notebooks are executed)
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 clean:  ## remove the environment and the runs
 	rm -rf .venv runs
