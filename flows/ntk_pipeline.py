@@ -26,8 +26,7 @@ from ntkdist.pipeline.gram import missing_by_band
 from ntkdist.pipeline.inputs import begin_inputs, finish_inputs, rows_of
 from ntkdist.pipeline.prepare import Prepared
 from ntkdist.pipeline.progress import Progress, Silent
-from ntkdist.pipeline.run import Stopwatch, claimed_store, gram_client
-from ntkdist.pipeline.session import Session
+from ntkdist.pipeline.run import Stopwatch, claimed_store, open_session
 from ntkdist.report import summary_rows, to_markdown
 from ntkdist.store import RunStore
 from ntkdist.tiling import Tile
@@ -50,8 +49,10 @@ def ntk_pipeline(config: RunConfig, unlock: bool = False) -> Any:
         try:
             with clock("prepare"):
                 _read(name, live)
-            with claimed_store(live.prepared, unlock=unlock, write=partial(_write, name, live)) as store:
-                live.session = Session(store, live.prepared.kernel, config)
+            with (
+                claimed_store(live.prepared, unlock=unlock, write=partial(_write, name, live)) as store,
+                open_session(store, live.prepared.kernel, config) as live.session,
+            ):
                 if config.gram.mode != "recomputed":
                     with clock("gram"):
                         _gram(name, live)
@@ -114,15 +115,15 @@ def _gram(name: str, live: Live) -> None:
     tiling = live.session.tiling
     total = sum(tiling.entries(i, j) for tiles in bands.values() for i, j in tiles)
     live.progress.start("gram", total, "entries")
-    with gram_client(live.config.cluster) as client:
-        live.client = client
-        futures = [stages.gram_band.submit(name, band) for band in bands]
-        finished = 0
-        for future, band in zip(futures, bands, strict=True):
-            future.wait()
-            outcome(future.state)
-            finished += _entries(live, bands[band])
-            live.progress.update(finished)
+    assert live.session.workers is not None
+    live.client = live.session.workers.get()
+    futures = [stages.gram_band.submit(name, band) for band in bands]
+    finished = 0
+    for future, band in zip(futures, bands, strict=True):
+        future.wait()
+        outcome(future.state)
+        finished += _entries(live, bands[band])
+        live.progress.update(finished)
     live.progress.finish()
 
 

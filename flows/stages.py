@@ -90,7 +90,8 @@ def gram_band(run: str, band: int) -> int:
     """Compute the missing tiles of one row band; returns how many were computed."""
     live = LIVE[run]
     tiles = [(band, j) for j in range(band + 1)]
-    return compute_gram(live.session.store, live.session.kernel, live.client, only=tiles)
+    session = live.session
+    return compute_gram(session.store, session.kernel, live.client, only=tiles, timings=session.timings)
 
 
 @task(name="spectrum", **_RETRIED)

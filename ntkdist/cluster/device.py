@@ -1,17 +1,20 @@
-"""Sums of a leaf where its tiles are: in the host's memory (Numba and BLAS) or on a GPU (CuPy).
+"""Arrays on a GPU: which workers have one, sums of a leaf where its tiles are, and the copy to the host.
 
 A tile that is a NumPy array is summed by :mod:`ntkdist.linalg`; any other array is multiplied on its own device in
-float64 and only the sum of the leaf is copied out.
+float64 and only the sum of the leaf is copied out. The copy runs on a stream of its own, so that the device goes on
+computing meanwhile.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 import numpy as np
+from distributed import Client
 from numpy.typing import NDArray
 
 from ntkdist.cluster.summation import leaf_product
@@ -28,6 +31,39 @@ def array_module(array: Any) -> Any:
 def to_host(array: Any) -> Array:
     """The array as a NumPy array, copied from its device if it is on one."""
     return array if isinstance(array, np.ndarray) else np.asarray(array_module(array).asnumpy(array))
+
+
+def synchronize(array: Any) -> None:
+    """Wait until a device has finished computing ``array``; nothing to wait for on the host."""
+    if not isinstance(array, np.ndarray):
+        array_module(array).cuda.get_current_stream().synchronize()
+
+
+def copy_out(array: Any) -> Array:
+    """A finished array on the host: itself, or copied through pinned memory beside what the device computes next."""
+    if isinstance(array, np.ndarray):
+        return array
+    xp = array_module(array)
+    pinned = importlib.import_module(f"{xp.__name__}x").empty_pinned(array.shape, array.dtype)
+    stream = xp.cuda.Stream(non_blocking=True)
+    array.get(stream=stream, out=pinned)
+    stream.synchronize()
+    return np.asarray(pinned)
+
+
+def has_device(module: str) -> bool:
+    """Whether this process can compute with an array module of this name on a device."""
+    if importlib.util.find_spec(module) is None:
+        return False
+    return bool(importlib.import_module(module).cuda.is_available())
+
+
+def device_of(client: Client, kernel: Any) -> str:
+    """The array module to compute tiles with: one of the kernel's ``devices`` that every worker has, else NumPy."""
+    for module in getattr(kernel, "devices", ()):
+        if module != "numpy" and all(client.run(has_device, module).values()):
+            return str(module)
+    return "numpy"
 
 
 def leaf_sum(tiling: Tiling, tiles: Iterable[tuple[Tile, Any]], stop: int, v: Array) -> Array:

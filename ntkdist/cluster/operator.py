@@ -20,7 +20,7 @@ from ntkdist.cluster.client import cores
 from ntkdist.cluster.passes import PassStatistics
 from ntkdist.cluster.read_ahead import read_ahead
 from ntkdist.cluster.summation import PairwiseSum, leaf_product, leaves
-from ntkdist.errors import InputError
+from ntkdist.errors import ChecksFailed, InputError
 from ntkdist.tiling import Tile, Tiling
 
 Array = NDArray[Any]
@@ -82,7 +82,20 @@ class TiledOperator:
         start = time.perf_counter()
         product = self._product(columns)
         self.passes.count(columns.shape[1], time.perf_counter() - start)
+        if not np.isfinite(product).all() and np.isfinite(columns).all():
+            self._name_the_tile()
         return product
+
+    def _name_the_tile(self) -> None:
+        """Say which tile made a product that is not finite."""
+        for i, j in self.tiling:
+            if not np.isfinite(self.tile(i, j)).all():
+                raise ChecksFailed(
+                    f"Tile ({i}, {j}) of the Gram matrix, rows {self.tiling.rows(i).start}… against "
+                    f"{self.tiling.rows(j).start}…, holds a value that is not finite in {self.dtype}: rescale the "
+                    "inputs or choose a smaller sigma_w, or `ntkdist verify --repair` if it was stored."
+                )
+        raise ChecksFailed("A product with the Gram matrix overflowed float64 though every tile is finite.")
 
     def _product(self, v: Array) -> Array:
         top = (len(self._leaves).bit_length() - 1, 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ import numpy as np
 from distributed import Client
 from numpy.typing import ArrayLike, NDArray
 
-from ntkdist.cluster import ClusterSpec, TiledOperator, open_client, run_tiles
+from ntkdist.cluster import ClusterSpec, DistributedOperator, TiledOperator, cores, open_client, tiles_allowed_on
 from ntkdist.data import RowDigest, check_directions, check_rows, duplicate_groups
 from ntkdist.errors import InputError
 from ntkdist.kernels import ConvKernel, TileKernel
@@ -19,8 +22,9 @@ from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.inputs import ragged, write_rows
 from ntkdist.pipeline.session import open_gram
+from ntkdist.pipeline.tile_source import ComputedTiles, DirectBlock
 from ntkdist.store import Identity, RunStore, refuse_without_room, writing
-from ntkdist.tiling import Grid, Tiling, auto_tile
+from ntkdist.tiling import Grid, Tile, Tiling, auto_tile
 
 Array = NDArray[Any]
 
@@ -57,23 +61,16 @@ def library_gram(
     tiling = Tiling(n, size)
     if store is not None:
         return _in_store(rows, kernel, Path(store), client, which, tiling, stored, mode, tile == "auto")
-    if mode == "recomputed":
-        operator = TiledOperator(tiling, _Tiles(rows, kernel, which, tiling, rows.dtype), rows.dtype)
-        kept, reason = False, "as asked for"
-    else:
-        operator, reason = (
-            _in_memory(rows, kernel, which, tiling, np.dtype(stored), client),
-            "tiles in memory",
-        )
-        kept = True
+    identity = Identity(kernel.fingerprint, which, "", str(rows.dtype), stored, tiling.tile, n)
+    operator, rounding = _in_memory(rows, kernel, identity, tiling, client, resident=mode != "recomputed")
     return Gram(
         operator,
         kernel,
         which,
-        stored=kept,
+        stored=mode != "recomputed",
         mode="recomputed" if mode == "recomputed" else "resident",
-        reason=reason,
-        rounding=operator.rounding if isinstance(operator, _ResidentOperator) else 0.0,
+        reason="as asked for" if mode == "recomputed" else "tiles in memory",
+        rounding=rounding,
         compute=str(rows.dtype),
         duplicates=list(duplicate_groups([rows])),
     )
@@ -92,56 +89,50 @@ def _checked(x: ArrayLike, kernel: TileKernel) -> Array:
     return rows
 
 
-class _Tiles:
-    """Compute tiles from an array; what a worker runs when there is no store."""
-
-    def __init__(self, rows: Array, kernel: TileKernel, which: str, tiling: Tiling, storage: np.dtype[Any]) -> None:
-        self.rows, self.kernel, self.which, self.tiling, self.storage = rows, kernel, which, tiling, storage
-
-    def __call__(self, i: int, j: int) -> Array:
-        left = self.rows[self.tiling.rows(i)]
-        right = left if i == j else self.rows[self.tiling.rows(j)]
-        return np.asarray(self.kernel.tile(left, right, which=self.which))
-
-
-class _WithPlace(_Tiles):
-    """The same, returning the tile's place, its stored form and ‖rounding‖²_F."""
-
-    def __call__(self, i: int, j: int) -> Any:
-        tile = super().__call__(i, j)
-        stored = tile.astype(self.storage)
-        rounding = float(np.sum((tile - stored) ** 2, dtype=np.float64)) if stored.dtype != tile.dtype else 0.0
-        return i, j, stored, rounding
-
-
-class _ResidentOperator(TiledOperator):
-    """Tiles in a dictionary, with the Frobenius norm of their rounding."""
-
-    rounding: float = 0.0
-
-
 def _in_memory(
-    rows: Array, kernel: TileKernel, which: str, tiling: Tiling, storage: np.dtype[Any], client: Client | None
-) -> _ResidentOperator:
-    tiles: dict[tuple[int, int], Array] = {}
-    rounding = [0.0]
+    rows: Array, kernel: TileKernel, identity: Identity, tiling: Tiling, client: Client | None, *, resident: bool
+) -> tuple[TiledOperator, float]:
+    """The operator without a store, and ‖tiles − stored tiles‖²_F: tiles of this process, or of the workers."""
+    storage = identity.storage if resident else identity.compute
+    token = uuid.uuid4().hex
+    source = ComputedTiles(None, tiling, kernel, identity.which, token, storage)
+    diagonal = np.asarray(kernel.diagonal(rows, which=identity.which), dtype=np.float64)
+    direct = None if resident else DirectBlock(kernel, identity.which, lambda indices: rows[indices])
+    dtype = np.dtype(storage)
+    if client is not None:
+        budget = max(tiles_allowed_on(client, at_most=True).values()) if resident else 0
+        operator = DistributedOperator(
+            client, source, tiling, dtype, budget=budget, data=rows, diagonal=diagonal.astype(dtype), block=direct
+        )
+        # |K_ij| ≤ √(K_ii K_jj) and half an ulp of it is lost at most, so the Frobenius norm is below u·tr K.
+        lost = 2.0**-24 * float(np.sum(diagonal)) if dtype != rows.dtype else 0.0
+        return operator, lost**2
+    make = ComputedTiles(None, tiling, kernel, identity.which, token).open(rows)
+    if not resident:
+        return TiledOperator(tiling, make, dtype, diagonal=diagonal, block=direct), 0.0
+    return _held_here(make, tiling, dtype)
 
-    def done(batch: list[Any]) -> None:
-        for i, j, tile, error in batch:
-            if not np.isfinite(tile).all():
-                raise InputError(
-                    f"The kernel overflows {tile.dtype} between rows {tiling.rows(i).start}… and "
-                    f"{tiling.rows(j).start}…; rescale the inputs or choose a smaller sigma_w."
-                )
-            tiles[i, j] = tile
-            rounding[0] += error * (1 if i == j else 2)
 
-    with ExitStack() as stack:
-        workers = client or stack.enter_context(open_client(ClusterSpec()))
-        run_tiles(workers, _WithPlace(rows, kernel, which, tiling, storage), tiling, done)
-    operator = _ResidentOperator(tiling, lambda i, j: tiles[i, j], storage)
-    operator.rounding = rounding[0]
-    return operator
+def _held_here(make: Callable[[int, int], Array], tiling: Tiling, dtype: np.dtype[Any]) -> tuple[TiledOperator, float]:
+    """Tiles in a dictionary, one thread a core."""
+
+    def one(place: Tile) -> tuple[Tile, Array, float]:
+        tile = make(*place)
+        with np.errstate(over="ignore"):
+            kept = tile.astype(dtype, copy=False)
+        if not np.isfinite(kept).all():
+            i, j = place
+            raise InputError(
+                f"The kernel overflows {dtype} between rows {tiling.rows(i).start}… and {tiling.rows(j).start}…; "
+                "rescale the inputs or choose a smaller sigma_w."
+            )
+        lost = float(np.sum((tile - kept) ** 2, dtype=np.float64)) if kept.dtype != tile.dtype else 0.0
+        return place, kept, lost * (1 if place[0] == place[1] else 2)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        made = list(pool.map(one, tiling))
+    tiles = {place: tile for place, tile, _ in made}
+    return TiledOperator(tiling, lambda i, j: tiles[i, j], dtype), sum(lost for *_, lost in made)
 
 
 def _in_store(
@@ -171,7 +162,7 @@ def _in_store(
             with ExitStack() as stack:
                 workers = client or stack.enter_context(open_client(ClusterSpec()))
                 compute_gram(store, kernel, workers)
-    return open_gram(store, kernel, mode)
+    return open_gram(store, kernel, mode, client)
 
 
 def _write_inputs(store: RunStore, rows: Array, identity: Identity) -> None:

@@ -41,6 +41,7 @@ def collect_results(store: RunStore, session: Session | None = None) -> dict[str
         if finished is not None:
             results[stage] = finished.result
     results["timings"] = store.group.attrs.get("timings", {})
+    results["performance"] = store.group.attrs.get("performance", {})
     results["provenance"] = store.group.attrs.get("provenance", {})
     needed = ["spectrum", "solution", "theory"]
     if inputs is not None and inputs.result["n_test"]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from distributed import Client
 
-from ntkdist.cluster import ClusterSpec, open_client
+from ntkdist.cluster import ClusterSpec, LazyClient, open_client
 from ntkdist.config import ClusterConfig, RunConfig
+from ntkdist.kernels import TileKernel
 from ntkdist.moments import _checkpoint
 from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.inputs import write_inputs
@@ -67,6 +68,13 @@ def gram_client(config: ClusterConfig) -> Iterator[Client]:
         yield client
 
 
+@contextmanager
+def open_session(store: RunStore, kernel: TileKernel, config: RunConfig) -> Iterator[Session]:
+    """The analysis of a claimed store, with the cluster of its configuration, which starts when it is needed."""
+    with LazyClient(ClusterSpec(**config.cluster.model_dump())) as workers:
+        yield Session(store, kernel, config, workers)
+
+
 def run(config: RunConfig, progress: Progress | None = None, *, unlock: bool = False) -> dict[str, Any]:
     """Run (or resume) everything and return the results document.
 
@@ -80,8 +88,8 @@ def run(config: RunConfig, progress: Progress | None = None, *, unlock: bool = F
     clock = Stopwatch()
     with clock("prepare"):
         prepared = prepare(config, progress)
-    with claimed_store(prepared, unlock=unlock) as store:
-        session = Session(store, prepared.kernel, config)
+    with claimed_store(prepared, unlock=unlock) as store, ExitStack() as stack:
+        session = stack.enter_context(open_session(store, prepared.kernel, config))
         if config.gram.mode != "recomputed":
             with clock("gram"):
                 ensure_gram(session, progress)
@@ -92,8 +100,9 @@ def ensure_gram(session: Session, progress: Progress) -> int:
     """Compute the tiles that are missing; no cluster is started when none is."""
     if not session.store.tiles.missing():
         return 0
-    with gram_client(session.config.cluster) as client:
-        return compute_gram(session.store, session.kernel, client, progress=progress)
+    assert session.workers is not None
+    client = session.workers.get()
+    return compute_gram(session.store, session.kernel, client, progress=progress, timings=session.timings)
 
 
 def analyse(session: Session, progress: Progress, clock: Stopwatch, started: str) -> dict[str, Any]:
@@ -116,6 +125,7 @@ def publish(session: Session, seconds: dict[str, float], started: str) -> dict[s
     session.store.set_attributes(
         {
             "timings": timings,
+            "performance": session.performance(timings),
             "provenance": provenance(started, " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         }
     )

@@ -8,13 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from distributed import Client
 from numpy.typing import NDArray
 
-from ntkdist.cluster import TiledOperator
+from ntkdist.cluster import LazyClient, TiledOperator, cores
 from ntkdist.config import RunConfig
 from ntkdist.kernels import TileKernel
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.operator import open_operator
+from ntkdist.pipeline.performance import GramTimings
 from ntkdist.pipeline.preconditioner import Prepared, build_preconditioner, restore_preconditioner
 from ntkdist.store import RunStore
 from ntkdist.tiling import Tiling
@@ -25,7 +27,9 @@ Array = NDArray[Any]
 class Session:
     """One run's store opened for analysis; expensive parts are made once, when first needed."""
 
-    def __init__(self, store: RunStore, kernel: TileKernel, config: RunConfig) -> None:
+    def __init__(
+        self, store: RunStore, kernel: TileKernel, config: RunConfig, workers: LazyClient | None = None
+    ) -> None:
         identity = store.identity
         assert identity is not None
         self.store = store
@@ -33,13 +37,16 @@ class Session:
         self.config = config
         self.identity = identity
         self.tiling = Tiling(identity.n, identity.tile)
+        self.workers = workers
+        self.timings = GramTimings(np.dtype(identity.storage).itemsize)
 
     @cached_property
     def gram(self) -> Gram:
         """The Gram matrix of the store."""
         solve = self.config.solve
         rank = None if solve.rank == "auto" else solve.rank
-        return open_gram(self.store, self.kernel, self.config.gram.mode, form=solve.preconditioner, rank=rank)
+        client = None if self.workers is None or self.workers.is_here else self.workers.get()
+        return open_gram(self.store, self.kernel, self.config.gram.mode, client, form=solve.preconditioner, rank=rank)
 
     @cached_property
     def targets(self) -> Array:
@@ -52,19 +59,40 @@ class Session:
         inputs = self.store.stage("inputs")
         return 0 if inputs is None else int(inputs.result["n_test"])
 
+    def performance(self, timings: dict[str, float]) -> dict[str, Any]:
+        """The ``performance`` section: what earlier sessions of this run left, with what this one did in its place."""
+        before = self.store.group.attrs.get("performance")
+        section = dict(before) if isinstance(before, dict) else {}
+        gram = self.timings.to_dict(timings.get("gram"))
+        if gram is not None:
+            section["gram"] = gram
+        if "gram" in self.__dict__ and self.gram.operator.passes.passes:
+            section["passes"] = {"mode": self.gram.mode, **self.gram.operator.passes.to_dict()}
+        cluster = self.config.cluster
+        section["cluster"] = {"type": cluster.type, "workers": cluster.workers, "cores_here": cores()}
+        return section
+
     def key(self, stage: str, *settings: Any) -> str:
         """Key of a stage: its settings and everything it stands on."""
         content = json.dumps([stage, self.identity.digest, *settings], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def open_gram(store: RunStore, kernel: TileKernel, mode: str, *, form: str = "auto", rank: int | None = None) -> Gram:
-    """The Gram matrix of a store whose tiles are finished (or, recomputed, need not be).
+def open_gram(
+    store: RunStore,
+    kernel: TileKernel,
+    mode: str,
+    client: Client | None = None,
+    *,
+    form: str = "auto",
+    rank: int | None = None,
+) -> Gram:
+    """The Gram matrix of a store whose tiles are finished (or, recomputed, need not be), on a cluster if given one.
 
     Its preconditioner, of the ``form`` and ``rank`` asked for, is kept in the store where that may be written.
     """
     identity = store.identity
-    chosen = open_operator(store, kernel, mode)
+    chosen = open_operator(store, kernel, mode, client)
     assert identity is not None
     rounding = 0.0
     if chosen.stored:
