@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -13,15 +16,20 @@ from ntkdist.config import load_config
 def plan(
     conf: options.Config,
     overrides: options.Overrides = None,
-    workers: options.Workers = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Plan for N workers like those measured here.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="Plan for N GPUs by their data sheet.")] = None,
+    gpu: Annotated[str, typer.Option("--gpu", help="Which GPU: a100, h100, h200 or b200.")] = "h100",
+    measure: Annotated[bool, typer.Option(help="Measure rates on the workers (up to ten seconds).")] = True,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Print tiles, bytes, flops and memory of a run; nothing is computed or written."""
-    from ntkdist.pipeline.plan import make_plan
+    """Print bytes, memory, flops, passes and hours of a run; nothing of it is computed or kept."""
+    from ntkdist.pipeline.plan import Imagined, make_plan
 
-    config = load_config(conf, options.with_workers(overrides, workers))
-    prediction = make_plan(config)
+    config = load_config(conf, list(overrides or []))
+    prediction = make_plan(config, Imagined(workers, gpus, gpu), measure=measure)
     if json:
         print_json(prediction)
         return
@@ -55,6 +63,7 @@ def plan(
         ("solver memory", _bytes(prediction["solver_memory_bytes"])),
         ("free disk", _bytes(prediction["free_disk_bytes"])),
         ("free memory", _bytes(prediction["free_memory_bytes"])),
+        *_hours(prediction),
     ]
     table = Table(show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
@@ -64,6 +73,29 @@ def plan(
     out.print(table)
     for warning in prediction["warnings"]:
         err.print(f"warning: {plain(warning)}", markup=False)
+
+
+def _hours(prediction: dict[str, Any]) -> list[tuple[str, str]]:
+    """The forecast, where there are rates to make it from."""
+    if "rates" not in prediction:
+        return []
+    rates, seconds, passes = prediction["rates"], prediction["seconds"], prediction["passes"]
+    return [
+        ("rates", prediction["rates_from"]),
+        ("", f"tiles {_scaled(rates['tile'], 'entries/s')}, GEMM {_scaled(rates['gemm'], 'flop/s')} in float64"),
+        ("", f"K·V {_scaled(rates['product'], 'stored entries/s')} with 8 columns"),
+        ("", f"disk: write {_scaled(rates['write'], 'B/s')}, read {_scaled(rates['read'], 'B/s')}"),
+        ("mode", f"{prediction['mode']}: {_time(prediction['pass_seconds'])} a pass"),
+        ("passes", f"spectrum about {passes['spectrum']}, weights about {passes['solve']}"),
+        *((f"time, {stage}", _time(value)) for stage, value in seconds.items()),
+        ("time, total", f"{_time(prediction['hours'] * 3600)} (a forecast, good to a factor of about two)"),
+    ]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
 def _bytes(value: float) -> str:

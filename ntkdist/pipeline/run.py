@@ -20,6 +20,7 @@ from ntkdist.cluster import ClusterSpec, LazyClient, open_client
 from ntkdist.config import ClusterConfig, RunConfig
 from ntkdist.kernels import TileKernel
 from ntkdist.moments import _checkpoint
+from ntkdist.pipeline.fit import refuse_unfit
 from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.inputs import write_inputs
 from ntkdist.pipeline.predict import compute_predictions
@@ -49,6 +50,8 @@ def claimed_store(
         rows = prepared.source.n * prepared.source.features * (8 if identity.compute == "float64" else 4)
         gram = 0 if config.gram.mode == "recomputed" else tiling.stored_entries() * item
         refuse_without_room(root, gram + 2 * rows)
+        # The disk was looked at just now; what is left to refuse is memory.
+        refuse_unfit(config, tiling, prepared.source.n, prepared.source.features, free_disk=float("inf"))
     with writing(root, unlock=unlock) as store:
         attributes = {
             "kernel": prepared.kernel.spec(),

@@ -76,13 +76,17 @@ def test_plan_predicts_without_writing(tmp_path: Path) -> None:
     plan = json.loads(ntkdist("plan", "c.yaml", "--json", cwd=tmp_path).stdout)
     assert (plan["n_train"], plan["n_test"], plan["tiles"]) == (192, 48, 6)
     assert plan["gram_bytes"] == 8 * (3 * 80 * 32 + 3 * 80 * 80 - 80 * 32 + 32 * 32)
-    assert "tiles" in ntkdist("plan", "c.yaml", "--set", "gram.mode=resident", cwd=tmp_path).stdout
+    assert plan["rates_from"].startswith("measured now on 1 worker")
+    assert plan["hours"] > 0
+    assert all(rate > 0 for rate in plan["rates"].values())
+    table = ntkdist("plan", "c.yaml", "--set", "gram.mode=resident", "--gpus", "64", "--gpu", "h200", cwd=tmp_path)
+    assert "predicted from the data sheet of the H200" in " ".join(table.stdout.split())
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_init_writes_a_config_that_plans_and_never_overwrites(tmp_path: Path) -> None:
     assert ntkdist("init", cwd=tmp_path).returncode == 0
-    assert ntkdist("plan", "ntk.yaml", cwd=tmp_path).returncode == 0
+    assert ntkdist("plan", "ntk.yaml", "--no-measure", cwd=tmp_path).returncode == 0
     again = ntkdist("init", cwd=tmp_path)
     assert again.returncode == 2
     assert "exists already" in sentence(again)
