@@ -76,7 +76,8 @@ class Calibration:
         entries = float(self.tile) ** 2
         with threadpool_limits(1):
             found = {
-                "tile": float(small) ** 2 * _rate(lambda: self.kernel.tile(rows[0], rows[1], which=self.which), threads),
+                "tile": float(small) ** 2
+                * _rate(lambda: self.kernel.tile(rows[0], rows[1], which=self.which), threads),
                 "gemm": 2.0 * len(square) ** 3 * _rate(lambda: square @ square, threads),
                 "product": entries * _rate(product, threads),
             }
