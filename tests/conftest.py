@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Tests never assert times, and the first example often pays for a compilation.
+settings.register_profile("default-without-deadline", deadline=None)
+settings.load_profile("default-without-deadline")
 
 
 @pytest.fixture(scope="session")

@@ -7,37 +7,16 @@ square root and ``degree`` multiply-adds an entry.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from ntkdist.kernels.collapse_source import python_source
+from ntkdist.kernels.collapse_span import positive_span, signed_span, survey
 from ntkdist.kernels.recursion import gap
 
 CHUNK = 1024
 BLOCK = 64
-
-
-def compile_span(degree: int, signed: bool) -> Any:
-    """Compile the generated inner loop; contraction to fused multiply-adds is the only liberty it takes."""
-    scope: dict[str, Any] = {"sqrt": math.sqrt}
-    exec(python_source(degree, signed), scope)  # noqa: S102 - the text is generated here from a number
-    return njit(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})(scope["span"])
-
-
-@njit(nogil=True, error_model="numpy", cache=True)
-def survey(row: Any, close: Any, one: Any) -> Any:
-    """Return how many correlations are within ``close`` of ±1, and how many are negative."""
-    count = 0
-    negative = 0
-    for j in range(row.size):
-        count += one - abs(row[j]) < close
-        negative += row[j] < 0
-    return count, negative
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -51,9 +30,9 @@ def redo(
     found = 0
     for start in range(0, row.size, BLOCK):
         block = row[start : min(start + BLOCK, row.size)]
-        # A vectorised count first: most blocks hold no close pair, and the scalar loop is ten times slower.
-        count, _negative = survey(block, close, one)
-        if count == 0:
+        # A vectorised look first: most blocks hold no close pair, and the scalar loop is ten times slower.
+        largest, _smallest = survey(block)
+        if one - largest >= close:
             continue
         for j in range(start, start + block.size):
             if one - abs(row[j]) < close:
@@ -72,40 +51,37 @@ def redo(
     return found
 
 
-@lru_cache(maxsize=8)
-def collapse_pass(degree: int) -> Callable[..., None]:
-    """Return the compiled pass for polynomials of ``degree``."""
-    positive_span = compile_span(degree, False)
-    signed_span = compile_span(degree, True)
+@njit(nogil=True, error_model="numpy", cache=True)
+def collapse_pass(
+    out: Any, width: int, first: int, triangle: bool, close: Any, x: Any, z: Any, near: Any, far: Any,
+    near64: Any, far64: Any, own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, one: Any
+) -> None:  # fmt: skip
+    """Turn correlations into kernel entries in place.
 
-    @njit(nogil=True, error_model="numpy")
-    def run(
-        out: Any, width: int, first: int, mirrored: bool, close: Any, x: Any, z: Any, near: Any, far: Any,
-        near64: Any, far64: Any, own: Any, other: Any, lengths1: Any, lengths2: Any, diagonal: Any, one: Any
-    ) -> None:  # fmt: skip
-        spots = np.empty(CHUNK, np.int64)
-        fixed = np.empty(CHUNK, np.float64)
-        for a in range(out.shape[0]):
-            i = first + a
-            columns = i if mirrored else width
-            for left in range(0, columns, CHUNK):
-                stop = min(left + CHUNK, columns)
-                row = out[a, left:stop]
-                count, negative = survey(row, close, one)
-                found = 0
-                if count > 0:
-                    found = redo(
-                        row, close, one, i, left, x, z, near64, far64, own, other, lengths1, lengths2,
-                        diagonal, spots, fixed,
-                    )  # fmt: skip
-                if negative == 0:
-                    positive_span(row, near, far, own[i], other[left:stop], one)
-                else:
-                    signed_span(row, near, far, own[i], other[left:stop], one)
-                for j in range(found):
-                    row[spots[j]] = fixed[j]
-            if mirrored:
-                out[a, i] = diagonal[i]
-
-    compiled: Callable[..., None] = run
-    return compiled
+    ``out`` (b, m) holds the correlations of rows ``first``… of x with the first ``width`` rows of z; with
+    ``triangle`` x and z are the same rows and only columns up to a row's own are computed.  ``near`` and
+    ``far`` are tuples, whose length tells the compiler the degree.
+    """
+    spots = np.empty(CHUNK, np.int64)
+    fixed = np.empty(CHUNK, np.float64)
+    for a in range(out.shape[0]):
+        i = first + a
+        columns = i if triangle else width
+        for left in range(0, columns, CHUNK):
+            stop = min(left + CHUNK, columns)
+            row = out[a, left:stop]
+            largest, smallest = survey(row)
+            found = 0
+            if one - largest < close:
+                found = redo(
+                    row, close, one, i, left, x, z, near64, far64, own, other, lengths1, lengths2,
+                    diagonal, spots, fixed,
+                )  # fmt: skip
+            if smallest >= 0:
+                positive_span(row, near, far, own[i], other[left:stop])
+            else:
+                signed_span(row, near, far, own[i], other[left:stop])
+            for j in range(found):
+                row[spots[j]] = fixed[j]
+        if triangle:
+            out[a, i] = diagonal[i]

@@ -1,10 +1,7 @@
-"""Source text of the collapse's inner loop, for Numba and for CUDA, from one description of the Horner
-scheme.
+"""Source text of the collapse's pass for CUDA: the arithmetic of ``collapse_span``, a thread an entry.
 
-Unrolled text is what both compilers turn into straight multiply-adds; a loop over coefficients in an array is
-neither unrolled nor vectorised by LLVM (measured: 35 M entries/s on one core against 490 M).  Float constants
-are written exactly: as hexadecimal literals in float32, in __constant__ memory in float64 (gpu: literals cost
-two moves each).
+Unrolled text is what the compiler turns into straight multiply-adds.  Float constants are written exactly: as
+hexadecimal literals in float32, in __constant__ memory in float64, where literals cost two moves each.
 """
 
 from __future__ import annotations
@@ -21,25 +18,6 @@ def horner_lines(degree: int, coefficient: Callable[[int], str], step: str) -> l
     return [f"v = {coefficient(degree)}"] + [
         step.format(v="v", t="t", a=coefficient(k)) for k in range(degree - 1, -1, -1)
     ]
-
-
-def python_source(degree: int, signed: bool) -> str:
-    """Return ``span(row, near, far, own, other, one)``; without ``signed`` every correlation must be ≥ 0."""
-    near = ", ".join(f"n{k}" for k in range(degree + 1))
-    far = ", ".join(f"f{k}" for k in range(degree + 1))
-    body = horner_lines(degree, lambda k: f"(n{k} if c >= 0 else f{k})" if signed else f"n{k}", "v = {v} * {t} + {a}")
-    lines = [
-        "def span(row, near, far, own, other, one):",
-        f"    {near}, = near",
-        *([f"    {far}, = far"] if signed else []),
-        "    for j in range(row.size):",
-        "        c = row[j]",
-        f"        r = sqrt(max(one - {'abs(c)' if signed else 'c'}, one - one))",
-        "        t = r + r - one",
-        *(f"        {line}" for line in body),
-        "        row[j] = v * (own * other[j])",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def cuda_source(near: NDArray[Any], far: NDArray[Any]) -> str:

@@ -204,19 +204,6 @@ def diagonal_pass(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def mirror(out: Any, start: int, stop: int) -> None:
-    """Copy the lower triangle of a square tile onto rows ``start`` to ``stop`` of the upper one, by cache
-    blocks.
-    """
-    n = out.shape[0]
-    for top in range(start, stop, 32):
-        for left in range(top, n, 32):
-            for j in range(top, min(top + 32, stop)):
-                for i in range(max(left, j + 1), min(left + 32, n)):
-                    out[j, i] = out[i, j]
-
-
-@njit(nogil=True, error_model="numpy", cache=True)
 def squared_lengths(x: Any, out: Any) -> None:
     """Write ‖x_i‖² in float64 into ``out`` (n,), summed in one fixed order whatever the batch."""
     for i in range(x.shape[0]):
@@ -225,3 +212,12 @@ def squared_lengths(x: Any, out: Any) -> None:
             t = float(x[i, j])
             total += t * t
         out[i] = total
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def divide_rows(x: Any, lengths: Any, out: Any, start: int, stop: int) -> None:
+    """Write x_i / lengths_i into rows ``start`` to ``stop`` of ``out``, divided in float64."""
+    for i in range(start, stop):
+        length = lengths[i]
+        for j in range(x.shape[1]):
+            out[i, j] = float(x[i, j]) / length

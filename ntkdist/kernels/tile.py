@@ -1,14 +1,11 @@
-"""A tile: one matrix product per panel of rows, then one pass over the panel in place while it is in the
-cache.
+"""A tile: one matrix product per block, then one pass over the block in place while it is in the cache.
 
-The panel's height depends on the number of columns alone, so a tile has the same bits whatever the thread
-count. Cost: 2 n1 n2 d flops for the products; the pass is described in ``recursion`` and ``collapse``.
+Cost: 2 n1 n2 d flops for the products (half of it for rows with themselves); the pass is described in
+``recursion`` and ``collapse``, the cut in ``blocks``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +14,18 @@ from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
 from ntkdist.kernels.blas import one_blas_thread
+from ntkdist.kernels.blocks import Block, cut, scratch, share, store
 from ntkdist.kernels.collapse import Fit, collapse_degree, fit
 from ntkdist.kernels.collapse_pass import collapse_pass
 from ntkdist.kernels.error import CLOSE
 from ntkdist.kernels.program import Rows, row_tables
-from ntkdist.kernels.recursion import diagonal_pass, mirror, recursion_pass, squared_lengths
+from ntkdist.kernels.recursion import diagonal_pass, divide_rows, recursion_pass, squared_lengths
 
 if TYPE_CHECKING:
     from ntkdist.kernels.kernel import Kernel
 
 Array = NDArray[Any]
-PANEL = 1 << 18
-BAND = 256
+BAND = 1024
 
 
 @dataclass(frozen=True)
@@ -93,41 +90,27 @@ def tile(kernel: Kernel, x_rows: Array, x_cols: Array, which: str, out: Array | 
     elif not out.flags.c_contiguous:
         out[...] = tile(kernel, x, x if mirrored else z, which, None, threads)
         return out
-    height = max(1, min(x.shape[0], PANEL // max(1, z.shape[0])))
     target: Array = out
     polynomial = fit(kernel, which == "ntk", dtype.name)
-    first_side = second_side = None
     if polynomial is not None:
-        first_side = directions(kernel, left, which)
-        second_side = first_side if mirrored else directions(kernel, right, which)
+        first_side = directions(kernel, left, which, threads)
+        second_side = first_side if mirrored else directions(kernel, right, which, threads)
 
-    def run(first: int) -> None:
-        columns = min(first + height, z.shape[0]) if mirrored else z.shape[0]
-        panel = target[first : first + height]
-        if polynomial is not None and first_side is not None and second_side is not None:
-            collapse_panel(polynomial, first_side, second_side, panel, columns, first, mirrored)
-        else:
-            recursion_panel(kernel, left, right, panel, columns, first, mirrored, which == "ntk")
+        def evaluate(block: Block, values: Array) -> None:
+            collapse_block(polynomial, first_side, second_side, block, values)
+    else:
 
-    def reflect(first: int) -> None:
-        mirror(target, first, min(first + BAND, x.shape[0]))
+        def evaluate(block: Block, values: Array) -> None:
+            recursion_block(kernel, left, right, block, values, which == "ntk")
 
-    for work, starts in ((run, range(0, x.shape[0], height)), (reflect, range(0, x.shape[0], BAND))):
-        if work is run or mirrored:
-            with one_blas_thread():
-                share(work, starts, threads)
+    def run(block: Block) -> None:
+        values = scratch(block.bottom - block.top, block.right - block.left, dtype)
+        evaluate(block, values)
+        store(values, block.right - block.left, target, block.top, block.left, block.triangle, mirrored)
+
+    with one_blas_thread():
+        share(run, cut(x.shape[0], z.shape[0], x.shape[1], mirrored), threads)
     return target
-
-
-def share(work: Callable[[int], None], starts: range, threads: int) -> None:
-    """Call ``work`` on every start, on ``threads`` threads."""
-    if threads <= 1 or len(starts) <= 1:
-        for first in starts:
-            work(first)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, starts):
-            pass
 
 
 @dataclass(frozen=True)
@@ -140,57 +123,51 @@ class Directions:
     diagonal: Array
 
 
-def directions(kernel: Kernel, ready: Prepared, which: str) -> Directions:
+def directions(kernel: Kernel, ready: Prepared, which: str, threads: int) -> Directions:
     """Divide rows by their length, for the collapse; zero rows stay zero."""
     length = np.sqrt(ready.lengths)
-    x = (ready.x / np.where(length > 0, length, 1.0)[:, None]).astype(ready.x.dtype)
+    divisor = np.where(length > 0, length, 1.0)
+    x = np.empty_like(ready.x)
+    share(
+        lambda start: divide_rows(ready.x, divisor, x, start, min(start + BAND, x.shape[0])),
+        range(0, x.shape[0], BAND),
+        threads,
+    )
     degree = collapse_degree(kernel)
     assert degree is not None
     factor = (length**degree if degree else np.ones_like(length)).astype(x.dtype)
     return Directions(x, factor, ready.lengths, diagonal_of(kernel, ready, which))
 
 
-def collapse_panel(
-    polynomial: Fit,
-    left: Directions,
-    right: Directions,
-    panel: Array,
-    columns: int,
-    first: int,
-    mirrored: bool,
-) -> None:
-    """Write one panel by the polynomial: rows ``first``… of ``left`` against the first columns of
-    ``right``.
-    """
-    # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
-    np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
-    collapse_pass(polynomial.degree)(
-        panel, columns, first, mirrored, panel.dtype.type(CLOSE[panel.dtype.name] / 2), left.x, right.x,
-        tuple(polynomial.near), tuple(polynomial.far),
+def collapse_block(polynomial: Fit, left: Directions, right: Directions, block: Block, values: Array) -> None:
+    """Write one block by the polynomial into the first columns of ``values``."""
+    width = block.right - block.left
+    np.matmul(left.x[block.top : block.bottom], right.x[block.left : block.right].T, out=values[:, :width])
+    # Columns count from the block's left edge; so do the rows, which lines up the diagonal of a triangle.
+    rows, columns = slice(block.left if block.triangle else 0, None), slice(block.left, None)
+    collapse_pass(
+        values, width, block.top - rows.start, block.triangle, values.dtype.type(CLOSE[values.dtype.name] / 2),
+        left.x[rows], right.x[columns], tuple(polynomial.near), tuple(polynomial.far),
         polynomial.near.astype(np.float64), polynomial.far.astype(np.float64),
-        left.factor, right.factor, left.lengths, right.lengths, left.diagonal, panel.dtype.type(1),
+        left.factor[rows], right.factor[columns], left.lengths[rows], right.lengths[columns], left.diagonal[rows],
+        values.dtype.type(1),
     )  # fmt: skip
 
 
-def recursion_panel(
-    kernel: Kernel,
-    left: Prepared,
-    right: Prepared,
-    panel: Array,
-    columns: int,
-    first: int,
-    mirrored: bool,
-    tangent: bool,
+def recursion_block(
+    kernel: Kernel, left: Prepared, right: Prepared, block: Block, values: Array, tangent: bool
 ) -> None:
-    """Write one panel by the recursion, with rows ``first``… of ``left``."""
-    # The pass gets whole rows: LLVM vectorises only what it knows to be contiguous.
-    np.matmul(left.x[first : first + panel.shape[0]], right.x[:columns].T, out=panel[:, :columns])
+    """Write one block by the recursion into the first columns of ``values``."""
+    width = block.right - block.left
+    np.matmul(left.x[block.top : block.bottom], right.x[block.left : block.right].T, out=values[:, :width])
+    rows, columns = slice(block.left if block.triangle else 0, None), slice(block.left, None)
     program = kernel.program
     recursion_pass(
-        panel, columns, first, mirrored, tangent, heat(kernel), kernel.first_bias**2, CLOSE[panel.dtype.name],
-        left.x, right.x, left.lengths, right.lengths,
+        values, width, block.top - rows.start, block.triangle, tangent, heat(kernel), kernel.first_bias**2,
+        CLOSE[values.dtype.name], left.x[rows], right.x[columns], left.lengths[rows], right.lengths[columns],
         program.ops, program.where, program.series, program.par, program.numbers,
-        left.rows.q, right.rows.q, left.rows.image, right.rows.image, left.rows.coefficients, right.rows.coefficients,
+        left.rows.q[rows], right.rows.q[columns], left.rows.image[rows], right.rows.image[columns],
+        left.rows.coefficients[rows], right.rows.coefficients[columns],
     )  # fmt: skip
 
 
