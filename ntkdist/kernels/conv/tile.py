@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blocks import share
 from ntkdist.kernels.conv.row_pass import LANES
 from ntkdist.kernels.conv.run_stage import run_stage
 from ntkdist.kernels.conv.tables import Images, image_tables
-from ntkdist.kernels.tile import share
 
 if TYPE_CHECKING:
     from ntkdist.kernels.conv.kernel import ConvKernel
