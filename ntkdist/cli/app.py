@@ -20,6 +20,7 @@ import typer
 from ntkdist.cli.append import append
 from ntkdist.cli.compare import compare
 from ntkdist.cli.console import err, out, plain
+from ntkdist.cli.depth import depth
 from ntkdist.cli.doctor import doctor
 from ntkdist.cli.export import export
 from ntkdist.cli.init import init
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (init, run, plan, inspect, verify, append, export, report, compare, schema, doctor):
+for command in (init, run, plan, inspect, verify, append, export, report, compare, depth, schema, doctor):
     app.command()(command)
 
 

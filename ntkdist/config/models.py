@@ -39,9 +39,13 @@ class DataConfig(_Section):
 class LayerConfig(_Section):
     """One layer of the full form of an architecture."""
 
-    activation: str = "relu"
+    activation: str = Field("relu", description="A name, a name with parameters, or module:function.")
     sigma_w: Positive = math.sqrt(2.0)
     sigma_b: NonNegative = 0.0
+    frozen: bool = Field(False, description="The layer's weights are not trained: it adds nothing to Θ.")
+    residual: bool = Field(False, description="The layer's result is added to what came in.")
+    layernorm: bool = Field(False, description="LayerNorm before the activation.")
+    epsilon: NonNegative = Field(0.0, description="ε of the LayerNorm.")
 
 
 class KernelConfig(_Section):
@@ -55,6 +59,14 @@ class KernelConfig(_Section):
     input_scaling: Literal["none", "1/d", "unit"] | None = Field(None, description="Scale s of Σ⁰ = s·x·x'.")
     layers: tuple[LayerConfig, ...] | None = Field(None, description="The full form: one entry per layer.")
     preset: Literal["jacot", "nt", "arora", "leoyu"] | None = Field(None, description="A literature convention.")
+    first_sigma_w: Positive | None = Field(None, description="σ_w of the input layer; 1, or the preset's.")
+    first_bias: NonNegative | None = Field(None, description="σ_b of the input layer; 0, or the preset's.")
+    first_frozen: bool = Field(False, description="The input layer is not trained: Θ⁰ = 0.")
+    parameterization: Literal["ntk", "standard"] = "ntk"
+    width: Positive | None = Field(None, description="Width of the layers, with parameterization: standard.")
+    tolerance: Positive | None = Field(
+        None, description="Largest relative error accepted of an activation without a closed form; 1e-11."
+    )
     which: Literal["ntk", "nngp"] = "ntk"
 
     @model_validator(mode="after")

@@ -212,7 +212,7 @@ class Kernel:
         and a tile of rows with themselves is exactly symmetric.  ``threads`` shares row panels out; it
         changes no bit.
         """
-        self._check_which(which)
+        self.check_which(which)
         return tiles.tile(self, x_rows, x_rows if x_cols is None else x_cols, which, out, threads)
 
     def __call__(self, x: Array, z: Array | None = None) -> Array:
@@ -225,12 +225,12 @@ class Kernel:
 
     def diagonal(self, x: Array, which: str = "ntk") -> Array:
         """Return K(x_i, x_i), shape (n,), from the exact one-dimensional recursion."""
-        self._check_which(which)
+        self.check_which(which)
         return tiles.diagonal(self, x, which)
 
     def entry_error(self, dtype: Any = np.float64, which: str = "ntk") -> EntryError:
         """Return the bound on an entry's error when tiles are computed in ``dtype``."""
-        self._check_which(which)
+        self.check_which(which)
         name = np.dtype(dtype).name
         if name not in ("float32", "float64"):
             raise InputError(f"kernels are computed in float32 or float64, not {name}")
@@ -240,7 +240,8 @@ class Kernel:
         """Return the floating-point operations of a tile: the matrix product and the pass."""
         return float(n1) * float(n2) * (2.0 * d + tiles.pass_cost(self))
 
-    def _check_which(self, which: str) -> None:
+    def check_which(self, which: str) -> None:
+        """Raise ``InputError`` unless ``which`` is a kernel this architecture has."""
         check_choice("which", which, ("ntk", "nngp"))
         if which == "ntk":
             for number, activation in enumerate(self.activations, 1):

@@ -143,11 +143,8 @@ def turn(x: Any, z: Any, r1: float, r2: float, sign: float) -> float:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def pair(
-    tangent: bool, heat: float, shift: float, close: float, dot: float, x: Any, z: Any, n1: float, n2: float,
-    ops: Any, where: Any, places: Any, par: Any, numbers: Any, q1: Any, q2: Any, g1: Any, g2: Any, row1: Any, row2: Any
-) -> Any:  # fmt: skip
-    """Return one entry from the dot product of the rows; n1 and n2 are their squared lengths."""
+def opening(shift: float, close: float, dot: float, x: Any, z: Any, n1: float, n2: float) -> Any:
+    """Return (c, v, w) of the input layer from the dot product of the rows; n1 and n2 are their squared lengths."""
     r1 = sqrt(n1)
     r2 = sqrt(n2)
     p = geometric_mean(n1, n2)
@@ -160,11 +157,19 @@ def pair(
         w = p * turn(x, z, r1, r2, -1.0)
         v = 4.0 * p - w
     c = p - v / 2.0 if v < w else w / 2.0 - p
-    start = heat * (c + shift)
     more = combine(n1, n2, shift, shift)
+    return c + shift, v + more, w + more + 4.0 * shift
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def pair(
+    tangent: bool, heat: float, shift: float, close: float, dot: float, x: Any, z: Any, n1: float, n2: float,
+    ops: Any, where: Any, places: Any, par: Any, numbers: Any, q1: Any, q2: Any, g1: Any, g2: Any, row1: Any, row2: Any
+) -> Any:  # fmt: skip
+    """Return one entry from the dot product of the rows; n1 and n2 are their squared lengths."""
+    c, v, w = opening(shift, close, dot, x, z, n1, n2)
     return entry(
-        tangent, start, c + shift, v + more, w + more + 4.0 * shift, ops, where, places, par, numbers,
-        q1, q2, g1, g2, row1, row2,
+        tangent, heat * c, c, v, w, ops, where, places, par, numbers, q1, q2, g1, g2, row1, row2
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def environment() -> Environment:
 
 def render_html(results: Results) -> str:
     """The whole page; sections that the run has not computed are named as missing."""
-    pictures = [picture for plot in FIGURES if (picture := _picture(plot, results)) is not None]
+    pictures = [p for plot in FIGURES if (p := picture(plot, results)) is not None]
     return (
         environment()
         .get_template("report.html")
@@ -73,7 +73,8 @@ def title(results: Results) -> str:
     return plain(section(results, "data").get("source") or results.get("run") or "unnamed run", 120)
 
 
-def _picture(plot: Plot, results: Results) -> Picture | None:
+def picture(plot: Plot, results: Results) -> Picture | None:
+    """The figure in both themes, or None where there is nothing to draw."""
     light, dark = plot.draw(results, LIGHT), plot.draw(results, DARK)
     if light is None or dark is None:
         return None

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from ntkdist.report.csv_text import csv_text
-from ntkdist.report.figures import FIGURES, LIGHT, png, svg
+from ntkdist.report.figures import FIGURES, LIGHT, Plot, png, svg
 from ntkdist.report.page import render_html
 from ntkdist.report.reading import Results
 
 
 def write_report(results: Results, path: str | Path) -> Path:
     """Write the HTML report to ``path`` and return it; raises OSError if the disk refuses."""
-    return _replace(Path(path), render_html(results).encode("utf-8"))
+    return replace_file(Path(path), render_html(results).encode("utf-8"))
 
 
-def write_figures(results: Results, folder: str | Path) -> list[Path]:
-    """Write PNG, SVG and CSV of each figure the run has data for; returns the files in order."""
+def write_figures(results: Results, folder: str | Path, plots: Sequence[Plot] = FIGURES) -> list[Path]:
+    """Write PNG, SVG and CSV of each figure that there is data for; returns the files in order."""
     written = []
-    for plot in FIGURES:
+    for plot in plots:
         figure = plot.draw(results, LIGHT)
         if figure is None:
             continue
@@ -34,11 +35,12 @@ def write_figures(results: Results, folder: str | Path) -> list[Path]:
             (".svg", svg(figure).encode("utf-8")),
             (".csv", csv_text(plot.data(results)).encode("utf-8")),
         ):
-            written.append(_replace(stem.with_suffix(suffix), content))
+            written.append(replace_file(stem.with_suffix(suffix), content))
     return written
 
 
-def _replace(path: Path, content: bytes) -> Path:
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write ``content`` beside ``path``, flush it to the disk and rename it over; returns ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.partial")
     try:

@@ -180,3 +180,18 @@ def test_a_read_only_folder_and_a_full_disk_are_told_apart(tmp_path: Path) -> No
         (place / "big").write_bytes(b"")
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def test_depth_tabulates_and_writes_what_it_is_asked_for(tmp_path: Path) -> None:
+    write_config(tmp_path, rows=40)
+    done = ntkdist("depth", "c.yaml", "--depths", "1,4", "--rows", "20", "-o", "d.html", "--figures", "f", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("λ_min", "effective", "χ₁", "at equal steps", "Wrote d.html"):
+        assert word in done.stdout, word
+    assert (tmp_path / "d.html").stat().st_size > 10_000
+    assert len(list((tmp_path / "f").iterdir())) == 9
+    done = ntkdist("depth", "c.yaml", "--depths", "1,4", "--rows", "20", "--json", cwd=tmp_path)
+    assert [part["depth"] for part in json.loads(done.stdout)["spectra"]] == [1, 4]
+    done = ntkdist("depth", "c.yaml", "--depths", "one", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "whole numbers" in sentence(done)
