@@ -134,7 +134,7 @@ class EmpiricalKernelConfig(_Section):
 class ConvKernelConfig(_Section):
     """The convolutional architecture whose infinite-width kernel is computed, on images."""
 
-    type: Literal["conv"] = "conv"
+    type: Literal["conv"]
     depth: PositiveInt | None = Field(None, description="Number of convolutions L; 3 unless a preset says otherwise.")
     filter: PositiveInt = Field(3, description="Odd side of the square filters; zero padding (SAME).")
     readout: Literal["flatten", "gap"] | None = Field(None, description="flatten unless a preset says otherwise.")
