@@ -1,0 +1,1 @@
+"""The kernels as CUDA C: the same functions that Numba compiles, translated."""
