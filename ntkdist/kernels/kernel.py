@@ -20,6 +20,7 @@ from ntkdist.errors import InputError
 from ntkdist.kernels import tile as tiles
 from ntkdist.kernels.activation import Activation
 from ntkdist.kernels.catalog import parse
+from ntkdist.kernels.device.tile import device_diagonal, device_tile, on_device
 from ntkdist.kernels.error import EntryError, entry_error
 from ntkdist.kernels.layer import Layer, nonnegative_number, positive_number
 from ntkdist.kernels.presets import PRESETS, check_choice
@@ -213,7 +214,11 @@ class Kernel:
         changes no bit.
         """
         self.check_which(which)
-        return tiles.tile(self, x_rows, x_rows if x_cols is None else x_cols, which, out, threads)
+        other = x_rows if x_cols is None else x_cols
+        if on_device(x_rows):
+            on: Array = device_tile(self, x_rows, other, which, out)
+            return on
+        return tiles.tile(self, x_rows, other, which, out, threads)
 
     def __call__(self, x: Array, z: Array | None = None) -> Array:
         """Return the NTK tile K(x, z), so that a kernel is a kernel function for scikit-learn."""
@@ -226,7 +231,8 @@ class Kernel:
     def diagonal(self, x: Array, which: str = "ntk") -> Array:
         """Return K(x_i, x_i), shape (n,), from the exact one-dimensional recursion."""
         self.check_which(which)
-        return tiles.diagonal(self, x, which)
+        on: Array = device_diagonal(self, x, which) if on_device(x) else tiles.diagonal(self, x, which)
+        return on
 
     def entry_error(self, dtype: Any = np.float64, which: str = "ntk") -> EntryError:
         """Return the bound on an entry's error when tiles are computed in ``dtype``."""

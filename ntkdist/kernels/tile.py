@@ -42,7 +42,7 @@ class Prepared:
 def check_rows(x: Array, name: str) -> Array:
     """Return ``x`` as a C-contiguous (n, d) array of float32 or float64, or raise ``InputError``."""
     if type(x).__module__.partition(".")[0] == "cupy":
-        raise InputError(f"{name} is a CuPy array, but tiles are computed on the CPU: pass cupy.asnumpy({name})")
+        raise InputError(f"{name} is a CuPy array and the other rows are not: both must be on the GPU or on the CPU")
     rows = np.asarray(x)
     if rows.ndim != 2 or rows.shape[1] < 1:
         raise InputError(f"{name} must be a two-dimensional array of rows, not one of shape {rows.shape}")
