@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkdist.cluster import ClusterSpec, DistributedCholesky, open_client
+from ntkdist.cluster import DistributedCholesky
 from ntkdist.linalg import TileAccess, TiledFactor, TileMapping, fits_dense
 from ntkdist.linalg.tiled_cholesky import Breakdown, Tell
 from ntkdist.pipeline.gram_matrix import Gram
@@ -55,18 +55,16 @@ def certificate_tools(gram: Gram, session: Session | None) -> Iterator[dict[str,
         yield {}
         return
     tools: dict[str, Any] = {"scratch": lambda: scratch_tiles(gram.n, gram.folder)}
-    config = None if session is None else session.config.cluster
-    if config is None or config.type == "in-process" or not gram.stored or gram.folder is None:
+    workers = None if session is None else session.workers
+    if session is None or workers is None or workers.is_here or not gram.stored or gram.folder is None:
         yield tools
         return
-    assert session is not None
     source = _Stored(gram.shape, session.tiling.tile, StoredTiles(str(session.store.root.resolve()), session.tiling))
-    with open_client(ClusterSpec(**config.model_dump())) as client:
-        spread = DistributedCholesky(client)
+    spread = DistributedCholesky(workers.get())
 
-        def by(
-            op: TileAccess, *, shift: float = 0.0, store: TileMapping | None = None, progress: Tell | None = None
-        ) -> TiledFactor | Breakdown:
-            return spread(source, shift=shift, store=store, progress=progress)
+    def by(
+        op: TileAccess, *, shift: float = 0.0, store: TileMapping | None = None, progress: Tell | None = None
+    ) -> TiledFactor | Breakdown:
+        return spread(source, shift=shift, store=store, progress=progress)
 
-        yield {**tools, "by": by}
+    yield {**tools, "by": by}

@@ -17,8 +17,7 @@ from ntkdist.pipeline import preconditioner as forms
 from ntkdist.pipeline.prepare import prepare
 from ntkdist.pipeline.progress import Silent
 from ntkdist.pipeline.results import collect_results
-from ntkdist.pipeline.run import claimed_store, ensure_gram
-from ntkdist.pipeline.session import Session
+from ntkdist.pipeline.run import claimed_store, ensure_gram, open_session
 from ntkdist.pipeline.solve import compute_solution
 from ntkdist.pipeline.spectrum import compute_spectrum
 from ntkdist.store import RunStore
@@ -37,8 +36,7 @@ def make(folder: Path, **changes: Any) -> dict[str, Any]:
     (folder / "c.yaml").write_text(yaml.safe_dump(tree))
     config, progress = load_config(folder / "c.yaml"), Silent()
     prepared = prepare(config, progress)
-    with claimed_store(prepared) as store:
-        session = Session(store, prepared.kernel, config)
+    with claimed_store(prepared) as store, open_session(store, prepared.kernel, config) as session:
         ensure_gram(session, progress)
         compute_spectrum(session)
         compute_solution(session)
