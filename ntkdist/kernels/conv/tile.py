@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
 from ntkdist.kernels.blocks import share
+from ntkdist.kernels.conv import device
 from ntkdist.kernels.conv.row_pass import LANES
 from ntkdist.kernels.conv.run_stage import run_stage
 from ntkdist.kernels.conv.tables import Images, image_tables
@@ -56,6 +57,10 @@ def tile(kernel: ConvKernel, x: Array, z: Array, which: str, threads: int) -> Ar
     sides = [right, right.flipped()] if kernel.flip else [right]
     lanes = LANES[dtype.name]
 
+    if device.covers(kernel):
+        out[...] = np.mean([on_device(kernel, left, side, which) for side in sides], axis=0)
+        return finished(kernel, out, x, z, which, mirrored)
+
     def run(first: int) -> None:
         columns = slice(first, min(first + lanes, len(z)))
         rows = slice(first if mirrored else 0, len(x))
@@ -63,11 +68,26 @@ def tile(kernel: ConvKernel, x: Array, z: Array, which: str, threads: int) -> Ar
         out[rows, columns] = np.mean(values, axis=0)
 
     share(run, range(0, len(z), lanes), threads)
+    return finished(kernel, out, x, z, which, mirrored)
+
+
+def finished(kernel: ConvKernel, out: Array, x: Array, z: Array, which: str, mirrored: bool) -> Array:
+    """Mirror a tile whose lower triangle stands, and write the diagonal value where images are equal."""
     if mirrored:
         lower = np.tril(out)
         out = lower + np.tril(lower, -1).T
     put_equal_images(kernel, out, x, z, which)
     return out
+
+
+def on_device(kernel: ConvKernel, left: Images, right: Images, which: str) -> NDArray[np.float64]:
+    """Return K of all pairs from the CUDA device, (n1, n2) float64; its first tile is checked against the CPU."""
+    result = _readout(kernel, device.device_sums(kernel, left, right), which)
+    dtype = right.x.dtype.name
+    if not device.is_checked(kernel, dtype):
+        corner = pairs(kernel, left.part(slice(0, 2)), right.part(slice(0, LANES[dtype])), which)
+        device.check_once(kernel, dtype, result[: corner.shape[0], : corner.shape[1]], corner)
+    return result
 
 
 def pairs(kernel: ConvKernel, left: Images, right: Images, which: str) -> NDArray[np.float64]:
@@ -80,7 +100,7 @@ def pairs(kernel: ConvKernel, left: Images, right: Images, which: str) -> NDArra
         sums = np.empty((len(left.x), 2, LANES[right.x.dtype.name]))
         for i in range(len(left.x)):
             sums[i] = _through_stages(kernel, left.part(slice(i, i + 1)), beside)
-    return _readout(kernel, sums, which)[:, : len(right.x)]
+    return _readout(kernel, np.swapaxes(sums, 1, 2), which)[:, : len(right.x)]
 
 
 def diagonal(kernel: ConvKernel, x: Array, which: str) -> NDArray[np.float64]:
@@ -91,7 +111,8 @@ def diagonal(kernel: ConvKernel, x: Array, which: str) -> NDArray[np.float64]:
         ready = prepare(kernel, x[first : first + lanes].astype(np.float64))
         beside = ready.lanes("float64")
         others = [beside, ready.flipped().lanes("float64")] if kernel.flip else [beside]
-        values = [_readout(kernel, _through_stages(kernel, beside, other), which)[0] for other in others]
+        sums = [_through_stages(kernel, beside, other)[0].T for other in others]
+        values = [_readout(kernel, part, which) for part in sums]
         result[first : first + lanes] = np.mean(values, axis=0)[: len(ready.x)]
     return result
 
@@ -108,7 +129,7 @@ def _through_stages(kernel: ConvKernel, left: Images, beside: Images) -> NDArray
 def _readout(kernel: ConvKernel, sums: NDArray[np.float64], which: str) -> NDArray[np.float64]:
     last = kernel.stages_for()[-1]
     count = last.height * last.width
-    return np.asarray(sums[:, 1 if which == "ntk" else 0] / float(count if kernel.readout == "flatten" else count**2))
+    return np.asarray(sums[..., 1 if which == "ntk" else 0] / float(count if kernel.readout == "flatten" else count**2))
 
 
 def put_equal_images(kernel: ConvKernel, out: Array, x: Array, z: Array, which: str) -> None:

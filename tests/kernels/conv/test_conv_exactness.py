@@ -62,8 +62,9 @@ def test_tiles_equal_brute_force_over_all_pairs_of_positions(
         want = brute_force(kernel, x[:2], x, which)
         room = np.sqrt(np.outer(np.diag(want[:, :2]), brute_diagonal(kernel, x, which)))
         assert np.all(abs(kernel.tile(x[:2], x, which) - want) <= 1e-12 * room)
-        single = kernel.tile(x[:2].astype(np.float32), x.astype(np.float32), which)
-        assert np.all(abs(single - want) <= kernel.entry_error("float32", which).relative * room + 1e-6 * room)
+        if not {"filter", "residual"} & set(options):  # one float32 pass to compile
+            single = kernel.tile(x[:2].astype(np.float32), x.astype(np.float32), which)
+            assert np.all(abs(single - want) <= (kernel.entry_error("float32", which).relative + 1e-6) * room)
 
 
 def brute_diagonal(kernel: ConvKernel, x: np.ndarray[Any, Any], which: str) -> np.ndarray[Any, Any]:
