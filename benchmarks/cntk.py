@@ -64,9 +64,8 @@ def main() -> None:
     if args.peer:
         done = subprocess.run([args.peer, "-c", PEER, json.dumps(cases)], check=True, capture_output=True, text=True)
         theirs = json.loads(done.stdout)
-    print(
-        "| readout | images | L | dtype | ntkdist pairs/s | neural-tangents pairs/s | ratio |\n|---|---|---|---|---|---|---|"
-    )
+    print("| readout | images | L | dtype | ntkdist pairs/s | neural-tangents pairs/s | ratio |")
+    print("|---|---|---|---|---|---|---|")
     for k, case in enumerate(cases):
         peer = f"{theirs[k]:,.1f} | {mine[k] / theirs[k]:.1f}×" if theirs else "not run | –"
         print(f"| {case[0]} | {case[1]}×{case[1]} | {case[2]} | {case[7]} | {mine[k]:,.0f} | {peer} |")
