@@ -15,6 +15,7 @@ from ntkdist.config.models import (
     SolveConfig,
     SpectrumConfig,
     TheoryConfig,
+    WidthsConfig,
 )
 from ntkdist.config.schema import json_schema, shipped_schema
 
@@ -32,6 +33,7 @@ __all__ = [
     "SolveConfig",
     "SpectrumConfig",
     "TheoryConfig",
+    "WidthsConfig",
     "apply_overrides",
     "json_schema",
     "load_config",

@@ -253,6 +253,24 @@ class PredictConfig(_Section):
     store: bool = Field(False, description="Keep the test × train blocks in the store, with receipts.")
 
 
+class WidthsConfig(_Section):
+    """The width study: networks of growing width beside their infinite-width kernel (`ntkdist widths`)."""
+
+    widths: tuple[Annotated[int, Field(ge=2)], ...] = Field((64, 128, 256, 512, 1024, 2048, 4096, 8192), min_length=2)
+    train_up_to: int = Field(1024, ge=2, description="Wider networks are looked at, at initialisation, not trained.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    parameterizations: tuple[ParameterizationConfig, ...] = Field(
+        ("ntk", "standard", "mean-field", "mup"), min_length=1
+    )
+    rows: int = Field(100, ge=4, description="Training rows of the study (the first of the run's).")
+    test_rows: int = Field(400, ge=0, description="Held-out rows of the study.")
+    step: Positive = Field(0.5, description="Step η as a share of 2/λ_max(Θ_∞).")
+    steps: int = Field(200, ge=1, description="Steps of gradient descent.")
+    epsilon: float = Field(0.1, gt=0, lt=1, description="Loss to reach, relative to the initial loss.")
+    step_check: bool = Field(True, description="Train at 0.9 and 1.1 times 2/λ_max of the widest trained network.")
+    compare: tuple[KernelConfig, ...] = Field((), description="Architectures to compare before training.")
+
+
 class ClusterConfig(_Section):
     """Where tiles are computed."""
 
@@ -283,5 +301,6 @@ class RunConfig(_Section):
     solve: SolveConfig = SolveConfig()
     theory: TheoryConfig = TheoryConfig()
     predict: PredictConfig = PredictConfig()
+    widths: WidthsConfig = WidthsConfig()
     cluster: ClusterConfig = ClusterConfig()
     store: str = Field("runs/run.zarr", min_length=1, description="The run store: a Zarr v3 group.")
