@@ -30,6 +30,7 @@ from ntkdist.cli.report import report
 from ntkdist.cli.run import run
 from ntkdist.cli.schema import schema
 from ntkdist.cli.verify import verify
+from ntkdist.cli.widths import widths
 from ntkdist.errors import NtkdistError
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (init, run, plan, inspect, verify, append, export, report, compare, depth, schema, doctor):
+for command in (init, run, plan, inspect, verify, append, export, report, compare, depth, widths, schema, doctor):
     app.command()(command)
 
 

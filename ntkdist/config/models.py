@@ -257,7 +257,7 @@ class WidthsConfig(_Section):
     """The width study: networks of growing width beside their infinite-width kernel (`ntkdist widths`)."""
 
     widths: tuple[Annotated[int, Field(ge=2)], ...] = Field((64, 128, 256, 512, 1024, 2048, 4096, 8192), min_length=2)
-    train_up_to: int = Field(1024, ge=2, description="Wider networks are looked at, at initialisation, not trained.")
+    train_up_to: int = Field(512, ge=2, description="Wider networks are looked at, at initialisation, not trained.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
     parameterizations: tuple[ParameterizationConfig, ...] = Field(
         ("ntk", "standard", "mean-field", "mup"), min_length=1
@@ -269,6 +269,7 @@ class WidthsConfig(_Section):
     epsilon: float = Field(0.1, gt=0, lt=1, description="Loss to reach, relative to the initial loss.")
     step_check: bool = Field(True, description="Train at 0.9 and 1.1 times 2/λ_max of the widest trained network.")
     compare: tuple[KernelConfig, ...] = Field((), description="Architectures to compare before training.")
+    network: KernelConfig | None = Field(None, description="The network of the study, where kernel is a model.")
 
 
 class ClusterConfig(_Section):

@@ -36,7 +36,7 @@ def collect_results(store: RunStore, session: Session | None = None) -> dict[str
         "spec": store.group.attrs.get("kernel"),
     }
     results["gram"] = gram_section(store, identity, session)
-    for stage in ("spectrum", "solution", "theory", "predictions"):
+    for stage in ("spectrum", "solution", "theory", "predictions", "widths"):
         finished = store.stage(stage)
         if finished is not None:
             results[stage] = finished.result

@@ -22,7 +22,7 @@ from ntkdist.kernels.finite_width.limit import limit_kernel
 from ntkdist.moments import _checkpoint
 from ntkdist.pipeline.progress import Progress
 from ntkdist.store import RunStore
-from ntkdist.theory.step_check import check_step
+from ntkdist.theory.step_check import TARGET_SCALE, check_step
 from ntkdist.theory.width_measures import WidthProblem, measure
 
 FOLDER = "width_tasks"
@@ -64,7 +64,9 @@ class WidthTask:
 
     def key(self, data: str, settings: Settings) -> str:
         """What the result stands on."""
-        shared = asdict(settings) if self.kind == "train" else {}
+        shared: dict[str, float] = asdict(settings) if self.kind == "train" else {}
+        if self.kind == "step":
+            shared = {"target_scale": TARGET_SCALE}
         content = [self.kind, self.architecture.spec(), self.seed, self.factor, data, shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from ntkdist.config import EmpiricalKernelConfig, KernelConfig, RunConfig
 from ntkdist.errors import InputError
-from ntkdist.kernels.finite_width import Architecture
+from ntkdist.kernels import Kernel
+from ntkdist.kernels.finite_width import Architecture, EmpiricalKernel
 from ntkdist.pipeline.guidance import guidance
-from ntkdist.pipeline.kernel import exponents
+from ntkdist.pipeline.kernel import build_kernel, exponents
 from ntkdist.pipeline.prepare import prepare
 from ntkdist.pipeline.progress import Progress, Silent
 from ntkdist.pipeline.provenance import provenance
@@ -56,6 +57,8 @@ class Study:
     def _tasks(self) -> list[WidthTask]:
         """All tasks, longest first; networks wider than ``train_up_to`` are looked at in the first parameterization."""
         trained = [m for m in self.config.widths if m <= self.config.train_up_to]
+        if len(set(self.parameterizations)) < len(self.config.parameterizations):
+            raise InputError("two parameterizations of widths.parameterizations have one name; give them names")
         found = []
         for place, given in enumerate(self.config.parameterizations):
             abc = exponents(given, self.architecture.depth)
@@ -64,19 +67,27 @@ class Study:
                     continue
                 of = replace(self.architecture, width=m, parameterization=abc)
                 kind = "train" if m in trained else "look"
+                if kind == "look":
+                    of = replace(of, outputs=1)  # the first output's kernel is all that is looked at
                 found += [WidthTask(kind, of, seed) for seed in self.config.seeds]
             if trained and self.config.step_check:
                 of = replace(self.architecture, width=max(trained), parameterization=abc)
                 found += [WidthTask("step", of, self.config.seeds[0], factor) for factor in STEP_FACTORS]
         return sorted(found, key=lambda task: -task.work(self.problem, self.settings))
 
-    def missing(self) -> list[WidthTask]:
-        """Tasks without a stored result."""
-        return [t for t in self.tasks if stored_result(self.session.store, t, self.data, self.settings) is None]
+    @property
+    def parameterizations(self) -> list[str]:
+        """Names of the parameterizations, in the order of the configuration."""
+        return [exponents(given, self.architecture.depth).name for given in self.config.parameterizations]
 
-    def compute(self, progress: Progress) -> int:
+    def missing(self, only: str | None = None) -> list[WidthTask]:
+        """Tasks without a stored result (of one parameterization)."""
+        wanted = [t for t in self.tasks if only is None or t.architecture.abc.name == only]
+        return [t for t in wanted if stored_result(self.session.store, t, self.data, self.settings) is None]
+
+    def compute(self, progress: Progress, only: str | None = None) -> int:
         """Run the missing tasks and return how many there were; no cluster is started when there is none."""
-        missing = self.missing()
+        missing = self.missing(only)
         if missing:
             with gram_client(self.session.config.cluster) as client:
                 run_tasks(self.session.store, client, missing, self.problem, self.settings, self.data, progress)
@@ -160,19 +171,22 @@ def _problem(session: Session) -> WidthProblem:
 
 def _architecture(config: RunConfig, outputs: int) -> Architecture:
     """The network of the study: that of ``kernel``, with an output per target."""
-    kernel = config.kernel
+    kernel: Any = config.widths.network or config.kernel
     width = config.widths.widths[0]
-    if isinstance(kernel, EmpiricalKernelConfig) and kernel.model is None and kernel.checkpoint is None:
-        names = ("depth", "activation", "sigma_w", "sigma_b", "input_scaling")
-        return Architecture(**{n: getattr(kernel, n) for n in names}, outputs=outputs, width=width)
-    if not isinstance(kernel, KernelConfig) or kernel.layers is not None:
-        raise InputError("a width study needs one repeated layer: give kernel.depth and kernel.activation")
-    from ntkdist.pipeline.kernel import build_kernel
-
-    dense: Any = build_kernel(kernel)
+    if isinstance(kernel, EmpiricalKernelConfig) and kernel.model is None:
+        made = build_kernel(kernel)
+        assert isinstance(made, EmpiricalKernel)
+        return replace(made.architecture, outputs=outputs, width=width)
+    if not isinstance(kernel, KernelConfig):
+        raise InputError("a width study is of fully connected networks; describe one under widths.network")
+    dense = build_kernel(kernel)
+    assert isinstance(dense, Kernel)
     layer = dense.layers[0]
-    if dense.first_frozen or layer.frozen or layer.residual or layer.layernorm:
-        raise InputError("a width study trains every layer of a plain network: no frozen, residual or layernorm layers")
+    plain = not (dense.first_frozen or layer.frozen or layer.residual or layer.layernorm)
+    if not plain or any(other != layer for other in dense.layers):
+        raise InputError(
+            "a width study repeats one trained layer: no lists of different, frozen, residual or layernorm ones"
+        )
     return Architecture(
         depth=dense.depth,
         width=width,

@@ -59,7 +59,9 @@ def render_html(results: Results) -> str:
             missing=missing(results),
             headline=headline(results),
             pictures=pictures,
-            absent=[plot.title for plot in FIGURES if plot.name not in {p.name for p in pictures}],
+            absent=[
+                plot.title for plot in FIGURES if not plot.optional and plot.name not in {p.name for p in pictures}
+            ],
             sections=[s for s in summary_rows(results) if s.title not in ("Missing", "Theory")],
             groups=grouped(bounds(results)),
             version=plain(results.get("version") or "version not recorded"),

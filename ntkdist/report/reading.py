@@ -67,6 +67,8 @@ def matrix(value: object) -> NDArray[np.float64] | None:
 def missing(results: Results) -> list[str]:
     """What the run has not computed yet, as sentences; empty for a finished run."""
     sentences = []
+    if section(results, "widths") and not section(results, "spectrum") and not finished_tiles(results):
+        return ["run: this is a width study; ntkdist run with the same configuration computes the Gram matrix"]
     for name, consequence in STAGES.items():
         if section(results, name):
             continue

@@ -10,6 +10,7 @@ from ntkdist.report.sections.predictions import prediction_rows
 from ntkdist.report.sections.provenance import provenance_rows, timing_rows
 from ntkdist.report.sections.spectrum import spectrum_rows
 from ntkdist.report.sections.theory import theory_rows
+from ntkdist.report.sections.widths import width_fit_rows, width_guidance_rows, width_table_rows
 
 _SECTIONS = (
     ("Data", data_rows),
@@ -19,6 +20,9 @@ _SECTIONS = (
     ("Weights", solution_rows),
     ("Theory", theory_rows),
     ("Predictions", prediction_rows),
+    ("Width: exponents", width_fit_rows),
+    ("Width: narrow, wide, infinite", width_table_rows),
+    ("Width: what to do", width_guidance_rows),
     ("Time by stage", timing_rows),
     ("Provenance", provenance_rows),
 )

@@ -39,10 +39,13 @@ class CriticalLine:
 
 @dataclass(frozen=True)
 class DepthScale:
-    """χ₁ at (σ_w, σ_b): ``scale`` ξ in layers (None: unlimited, on the line), ``trainable`` 6 ξ, and the phase."""
+    """χ₁ at (σ_w, σ_b): ``scale`` ξ in layers (None: unlimited, on the line), ``trainable`` 6 ξ, and the phase.
 
-    chi: float
-    q: float
+    Where lengths explode too fast for χ₁ to be evaluated, ``phase`` is unbounded and there are no numbers.
+    """
+
+    chi: float | None
+    q: float | None
     phase: str
     scale: float | None
     trainable: float | None
@@ -77,7 +80,10 @@ def depth_scale(activation: str, sigma_w: float, sigma_b: float) -> DepthScale:
     except InputError:
         q = math.inf
     at = float(np.clip(q, *_LENGTHS))
-    chi = sigma_w**2 * float(_moments(activation, np.array([at]))[1][0])
+    try:
+        chi = sigma_w**2 * float(_moments(activation, np.array([at]))[1][0])
+    except InputError as error:
+        return DepthScale(None, None, "unbounded", None, None, f"lengths grow without bound: {error}")
     note = ""
     if at != q:
         what = "shrink to zero" if at > q else "grow without bound"

@@ -2,8 +2,9 @@
 
 For the linearised network the part of the residual along the top eigenvector is multiplied by |1 − ηλ_max| a step:
 under it at η = 0.9·2/λ_max, which is a factor 0.8, and above it at 1.1·2/λ_max, a factor 1.2, so that the loss grows
-by 1.44 a step in the end.  A wide network follows until it leaves the kernel regime (for 2 < ηλ_max < 4 it may then
-settle where the curvature is lower: the catapult of Lewkowycz et al. 2020), so what is recorded is the growth.
+by 1.44 a step in the end.  At 2 < ηλ_max < 4 a network of finite width does not stay there: when its loss has grown to
+about the order of its width the curvature falls and training settles (the catapult of Lewkowycz et al. 2020).  So the
+targets are scaled down to a twentieth, which leaves 2/λ_max as it is and gives the growth a factor 400 of room.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ntkdist.kernels.finite_width.structured import features, structured_ntk
 
 Floats = NDArray[np.float64]
 DIVERGED = 100.0
+TARGET_SCALE = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def check_step(
     theta = structured_ntk(network, rows, rows, "full")
     top = float(np.linalg.eigvalsh(theta.transpose(0, 2, 1, 3).reshape(n * k, n * k))[-1])
     step = factor * 2 / top
-    descent = train(network, x, y + rows.f, step, steps, bound=DIVERGED)
+    descent = train(network, x, TARGET_SCALE * y + rows.f, step, steps, bound=DIVERGED)
     ratios = descent.losses / descent.losses[0]
     ratios = ratios[np.isfinite(ratios)]
     last = ratios[-min(6, len(ratios)) :]

@@ -26,6 +26,8 @@ from ntkdist.theory.alignment import alignment
 from ntkdist.theory.linearised import linearised_descent
 
 Floats = NDArray[np.float64]
+FIRST = 0
+LINEAR_ROWS = 100
 _CURVE = 60
 
 
@@ -42,7 +44,7 @@ class WidthProblem:
 
 @dataclass(frozen=True)
 class Initial:
-    """The kernel at initialisation (mean over outputs): its distance to the limit, ends of its spectrum, steps.
+    """The kernel of the first output at initialisation: its distance to the limit, ends of its spectrum, steps.
 
     ``kernel_distance`` is ‖Θ_m − Θ_∞‖/‖Θ_∞‖, None without a known limit; ``stable_step`` is 2/λ_max, the η of step
     η m^{−c}, and ``raw_step`` the size of that step, m^{−c}·2/λ_max.
@@ -60,7 +62,8 @@ class Initial:
 class Trained:
     """What training did; None where it diverged before.
 
-    ``linear_distance``: ‖f − f_lin‖/‖f_lin‖ on the held-out rows against gradient descent of the linearised network.
+    ``linear_distance``: ‖f − f_lin‖/‖f_lin‖ on the first 100 held-out rows (training rows if there are none) against
+    gradient descent of the linearised network.
     """
 
     stopped: str
@@ -107,7 +110,7 @@ def measure(
     """Draw a network, measure its kernel, and train it by ``steps`` steps η = ``step``."""
     network = architecture.draw(problem.x.shape[1], seed)
     rows = features(network, problem.x)
-    theta = structured_ntk(network, rows, rows)
+    theta = structured_ntk(network, rows, rows, FIRST)
     values = np.linalg.eigvalsh(theta)
     top = float(values[-1])
     initial = Initial(
@@ -146,18 +149,18 @@ def _trained(
         "curve": tuple(float(v / losses[0]) for v in losses[shown]),
     }
     if descent.stopped == "diverged":
-        names = [n for n in Trained.__dataclass_fields__ if n not in common]
-        return Trained(**common, **dict.fromkeys(names))
+        unknown: dict[str, Any] = dict.fromkeys(n for n in Trained.__dataclass_fields__ if n not in common)
+        return Trained(**common, **unknown)
     now, test0 = features(after, problem.x), before.forward(problem.x_test)
     f, f_test = now.f - rows.f, after(problem.x_test) - test0.f
-    moved = structured_ntk(after, now, now)
-    test_rows = Features(test0.activations, before.sensitivities(test0), test0.f)
+    moved = structured_ntk(after, now, now, FIRST)
+    some = features(before, problem.x_test[:LINEAR_ROWS] if len(problem.x_test) else problem.x)
     linear = linearised_descent(
         structured_ntk(before, rows, rows, "full"),
-        structured_ntk(before, test_rows, rows, "full"),
+        structured_ntk(before, some, rows, "full"),
         problem.y,
         np.zeros_like(f),
-        np.zeros_like(f_test),
+        np.zeros_like(some.f),
         step,
         descent.steps,
     )
@@ -166,15 +169,15 @@ def _trained(
     return Trained(
         **common,
         loss=float(0.5 * np.sum((f - problem.y) ** 2) / n),
-        test_loss=float(0.5 * np.sum((f_test - problem.y_test) ** 2) / m),
+        test_loss=float(0.5 * np.sum((f_test - problem.y_test) ** 2) / m) if m else None,
         accuracy=_accuracy(f, problem.y) if problem.classes else None,
-        test_accuracy=_accuracy(f_test, problem.y_test) if problem.classes else None,
+        test_accuracy=_accuracy(f_test, problem.y_test) if problem.classes and m else None,
         raw=raw,
         relative=raw / _norm(a for a, _ in _parameters(before, after)),
         effective=effective_distance(before, after),
         drift=_relative(moved, theta),
         representation=_relative(now.activations[-1], rows.activations[-1]),
-        linear_distance=_relative(f_test, linear.f_test),
+        linear_distance=_relative(f_test[:LINEAR_ROWS] if m else f, linear.f_test),
         alignment=alignment(moved, problem.y).centred,
     )
 
@@ -198,7 +201,8 @@ def _norm(arrays: Iterator[Floats]) -> float:
 
 
 def _relative(a: Floats, b: Floats) -> float:
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+    way = float(np.linalg.norm(a - b))
+    return way / float(np.linalg.norm(b)) if way else 0.0  # nothing moved: also where b is zero
 
 
 def _accuracy(f: Floats, y: Floats) -> float:

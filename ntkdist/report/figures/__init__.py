@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from ntkdist.report.figures import (
     confusion,
     convergence_history,
+    critical_line,
     gram_heatmap,
     held_out_curve,
     kernel_function,
@@ -24,6 +25,8 @@ from ntkdist.report.figures import (
     ridge_path,
     spectrum,
     training_curve,
+    width_learning,
+    width_scaling,
 )
 from ntkdist.report.figures.canvas import png, svg
 from ntkdist.report.figures.theme import DARK, LIGHT, Theme
@@ -40,13 +43,14 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure: its file name, its title, and its three functions."""
+    """A figure: its file name, its title, its three functions, and whether only some runs are asked for it."""
 
     name: str
     title: str
     draw: Draw
     caption: Callable[[Results], str]
     data: Callable[[Results], dict[str, list[Any]]]
+    optional: bool = False
 
 
 FIGURES = (
@@ -73,5 +77,10 @@ FIGURES = (
     ),
     Plot("confusion", "Confusion matrix", confusion.draw, confusion.caption, confusion.data),
     Plot("reliability", "Calibration", reliability.draw, reliability.caption, reliability.data),
+    Plot("width_scaling", "Width", width_scaling.draw, width_scaling.caption, width_scaling.data, True),
+    Plot(
+        "width_learning", "Width and learning", width_learning.draw, width_learning.caption, width_learning.data, True
+    ),
+    Plot("critical_line", "Initialisation", critical_line.draw, critical_line.caption, critical_line.data, True),
 )
 """In the order of the report."""
