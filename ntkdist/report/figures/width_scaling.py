@@ -37,7 +37,7 @@ def draw(results: Results, theme: Theme = LIGHT) -> Figure | None:
             axes.set_yscale("log")
             for number_, study in enumerate(found):
                 _one(axes, study, key, ink(theme, number_), _MARKS[number_ % len(_MARKS)])
-            if place == 2:
+            if place == 2 and axes.get_legend_handles_labels()[0]:
                 legend = axes.legend(frameon=False, fontsize=8, loc="lower left", labelcolor=theme.ink)
                 legend.set_in_layout(False)
         return figure
