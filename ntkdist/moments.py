@@ -2,8 +2,9 @@
 
 ``_checkpoint("tile.written", i, j)`` does nothing unless a hook is installed. A hook is installed in-process
 with :func:`on_moment`, or for a subprocess through the environment: ``NTKDIST_KILL_AT="tile.written:3"``
-makes the process kill itself with SIGKILL when the moment is reached for the third time, and
-``NTKDIST_INTERRUPT_AT`` sends SIGINT instead.
+makes the process kill itself with SIGKILL when the moment is reached for the third time;
+``NTKDIST_INTERRUPT_AT``, ``NTKDIST_TERMINATE_AT``, ``NTKDIST_HANGUP_AT`` and ``NTKDIST_STOP_AT`` send SIGINT,
+SIGTERM, SIGHUP and SIGSTOP instead.
 """
 
 from __future__ import annotations
@@ -51,5 +52,17 @@ def _signal_at(variable: str, signum: int) -> None:
     _hooks.append(hook)
 
 
-_signal_at("NTKDIST_KILL_AT", signal.SIGKILL)
-_signal_at("NTKDIST_INTERRUPT_AT", signal.SIGINT)
+def hook_environment() -> None:
+    """Install the hooks that the environment asks for; done when the program is imported."""
+    for name, signum in _SIGNALS.items():
+        _signal_at(f"NTKDIST_{name}_AT", signum)
+
+
+_SIGNALS = {
+    "KILL": signal.SIGKILL,
+    "INTERRUPT": signal.SIGINT,
+    "TERMINATE": signal.SIGTERM,
+    "HANGUP": signal.SIGHUP,
+    "STOP": signal.SIGSTOP,
+}
+hook_environment()

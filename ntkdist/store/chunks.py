@@ -59,15 +59,17 @@ def create_chunks(group: zarr.Group, name: str, receipts: str, grid: Grid | Tili
 class Chunks(Generic[G]):
     """Read and write the blocks of one such array; cheap to construct, so that every worker makes its own."""
 
-    def __init__(self, root: str | Path, name: str, receipts: str, grid: G, *, salt: int = 0) -> None:
+    def __init__(self, root: str | Path, name: str, receipts: str, grid: G) -> None:
         self.root = Path(root)
         self.name = name
         self.grid: G = grid
-        self.salt = salt
-        group = open_group(self.root, writable=os.access(self.root, os.W_OK))
-        # Without this, a block of NaN (the fill value) would be dropped instead of written.
-        self._array = _array(group, name).with_config({"write_empty_chunks": True})
-        self._receipts = _array(group, receipts)
+        with disk_errors(self.root):
+            group = open_group(self.root, writable=os.access(self.root, os.W_OK))
+            # Without this, a block of NaN (the fill value) would be dropped instead of written.
+            self._array = _array(group, name, grid.shape).with_config({"write_empty_chunks": True})
+            self._receipts = _array(group, receipts, (*grid.blocks, len(FIELDS)))
+        salt = self._array.attrs.get("salt", 0)
+        self._salt = salt if isinstance(salt, int) else 0
         self._records: NDArray[np.float64] = self._read_records()
         self._verified: set[Tile] = set()
 
@@ -148,8 +150,9 @@ class Chunks(Generic[G]):
         if not self.chunk_path(i, j).exists():
             raise ChecksFailed(self.damaged(i, j))
         try:
-            block: Array = np.asarray(self._array[self.grid.rows(i), self.grid.columns(j)])
-        except (ValueError, OSError, RuntimeError) as error:
+            with disk_errors(self.root):
+                block: Array = np.asarray(self._array[self.grid.rows(i), self.grid.columns(j)])
+        except (ValueError, RuntimeError) as error:
             raise ChecksFailed(self.damaged(i, j)) from error
         if always_verify or (i, j) not in self._verified:
             if checksum(block) != receipt.checksum:
@@ -175,7 +178,7 @@ class Chunks(Generic[G]):
 
     def _place(self, i: int, j: int) -> Place:
         rows, columns = self.grid.rows(i), self.grid.columns(j)
-        return Place(i, j, (rows.stop - rows.start, columns.stop - columns.start), self.salt)
+        return Place(i, j, (rows.stop - rows.start, columns.stop - columns.start), self._salt)
 
     def _write_records(self, blocks: Iterable[Tile]) -> None:
         touched = sorted({(i, j // RECORDS_PER_CHUNK) for i, j in blocks})
@@ -187,22 +190,30 @@ class Chunks(Generic[G]):
                 _checkpoint("receipt.written", i)
 
     def _read_records(self) -> NDArray[np.float64]:
-        try:
-            return np.array(self._receipts[:], dtype=np.float64)
-        except (ValueError, OSError, RuntimeError):
-            pass  # a damaged file of receipts: the others still count
-        records = np.zeros(self._receipts.shape)
-        for i in range(records.shape[0]):
-            for start in range(0, records.shape[1], RECORDS_PER_CHUNK):
-                part = slice(start, start + RECORDS_PER_CHUNK)
-                try:
-                    records[i, part] = self._receipts[i, part]
-                except (ValueError, OSError, RuntimeError):
-                    records[i, part] = -1.0  # neither empty nor valid: counted as damaged
-        return records
+        with disk_errors(self.root):
+            try:
+                return np.array(self._receipts[:], dtype=np.float64)
+            except (ValueError, RuntimeError):
+                pass  # a damaged file of receipts: the others still count
+            records = np.zeros(self._receipts.shape)
+            for i in range(records.shape[0]):
+                for start in range(0, records.shape[1], RECORDS_PER_CHUNK):
+                    part = slice(start, start + RECORDS_PER_CHUNK)
+                    try:
+                        records[i, part] = self._receipts[i, part]
+                    except (ValueError, RuntimeError):
+                        records[i, part] = -1.0  # neither empty nor valid: counted as damaged
+            return records
 
 
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    array = group[name]
-    assert isinstance(array, zarr.Array)
+def _array(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:
+    try:
+        array = group[name]
+    except (ValueError, KeyError, TypeError):
+        array = None
+    if not isinstance(array, zarr.Array) or array.shape != shape:
+        raise ChecksFailed(
+            f"The description of {name} ({group.store_path}/{name}/zarr.json) is damaged; `ntkdist verify --repair` "
+            "restores it."
+        )
     return array

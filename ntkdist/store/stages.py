@@ -126,8 +126,9 @@ class Stages:
             "started again makes it anew."
         )
         try:
-            array = np.asarray(self._whole(f"{name}/{label}"))
-        except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
+            with disk_errors(self.root):
+                array = np.asarray(self._whole(f"{name}/{label}"))
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
             raise ChecksFailed(damaged) from error
         if checksum(array) != attributes["checksums"][label]:
             raise ChecksFailed(damaged)
@@ -150,8 +151,9 @@ class Stages:
     def _attributes(self, name: str) -> dict[str, Any] | None:
         """A stage's attributes; None when its description cannot be read."""
         try:
-            node = self.group.get(name)
-        except (ValueError, OSError, KeyError, TypeError):
+            with disk_errors(self.root):
+                node = self.group.get(name)
+        except (ValueError, KeyError, TypeError):
             return None
         return dict(node.attrs) if isinstance(node, zarr.Group) else None
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import zarr
 
 from ntkdist.store.chunks import Chunks, create_chunks
-from ntkdist.store.local import open_group
 from ntkdist.tiling import Tiling
 
 
@@ -32,8 +31,7 @@ class TileStore(Chunks[Tiling]):
     """The tiles of one store."""
 
     def __init__(self, root: str | Path, tiling: Tiling) -> None:
-        salt = open_group(Path(root), writable=False)["gram"].attrs.get("salt", 0)
-        super().__init__(root, "gram", "receipts", tiling, salt=int(salt) if isinstance(salt, int) else 0)
+        super().__init__(root, "gram", "receipts", tiling)
         self.tiling = tiling
 
     def damaged(self, i: int, j: int) -> str:
