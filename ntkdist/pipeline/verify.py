@@ -92,7 +92,7 @@ def _verdict(store: RunStore, sample: int, progress: Progress) -> dict[str, Any]
         stages.append("cross")
     damaged = tiles.damaged_receipts() + _damaged(tiles, progress)
     chosen: list[Tile] = []
-    if "inputs" not in stages and not rows:
+    if sample and "inputs" not in stages and not rows:
         good = [(r.i, r.j) for r in tiles.receipts() if (r.i, r.j) not in set(damaged)]
         chosen = [good[k] for k in np.random.default_rng().permutation(len(good))[:sample]]
         damaged += _differing(store, tiles, stored_kernel(store), identity.which, chosen)

@@ -51,11 +51,12 @@ class Zygote:
         self._logs[pid] = log
         return pid
 
-    def wait(self, pid: int) -> Done:
-        """Wait for a program to end."""
-        self._ask({"wait": pid})
+    def wait(self, pid: int, seconds: float = 80.0) -> Done:
+        """Wait for a program to end; one that does not fails the test."""
+        self._ask({"wait": pid, "seconds": seconds})
         code = int(self._answer())
         log = self._logs[pid]
+        assert code != -1000, f"the program did not end in {seconds} s: {Path(f'{log}.err').read_text()}"
         return Done(code, Path(f"{log}.out").read_text(), Path(f"{log}.err").read_text())
 
     def run(self, *argv: str, cwd: Path, **environment: str) -> Done:

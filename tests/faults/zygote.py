@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 
 def serve() -> None:
@@ -26,13 +27,25 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
-            _, status = os.waitpid(request["wait"], 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
+            print(_wait(request["wait"], request["seconds"]), flush=True)
             continue
         pid = os.fork()
         if pid == 0:
             _run(request)
         print(pid, flush=True)
+
+
+def _wait(pid: int, seconds: float) -> int:
+    """Exit code of a fork; one that takes too long is killed with its children, so that the next request is served."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return -1000
 
 
 def _run(request: dict[str, object]) -> None:
@@ -59,8 +72,6 @@ def _run(request: dict[str, object]) -> None:
             os.setresgid(65534, 65534, 65534)
             os.setresuid(*[int(environment["NTKDIST_TEST_UID"])] * 3)
         if "NTKDIST_TEST_CLOCK" in environment:
-            import time
-
             real, shift = time.time, float(environment["NTKDIST_TEST_CLOCK"])
             time.time = lambda: real() + shift
         from ntkdist.cli.app import _run as run_program
