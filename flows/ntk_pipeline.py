@@ -161,6 +161,11 @@ def _live(config: RunConfig) -> Iterator[tuple[str, Live]]:
         del LIVE[name]
 
 
+def current_progress() -> Progress:
+    """Where flow runs of this process report to."""
+    return _PROGRESS[-1]
+
+
 @contextmanager
 def reporting_to(progress: Progress) -> Iterator[None]:
     """Send the progress of flow runs of this process to ``progress``."""

@@ -17,7 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
-from flows.ntk_pipeline import outcome
+from flows.ntk_pipeline import current_progress, outcome, reporting_to
 from flows.stages import in_one_sentence, worth_retrying
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
@@ -26,7 +26,7 @@ from ntkdist.cli.console import out, plain, print_json
 from ntkdist.cli.table import print_summary
 from ntkdist.config import RunConfig, load_config
 from ntkdist.errors import NtkdistError
-from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.progress import Progress
 from ntkdist.pipeline.run import report_path
 from ntkdist.pipeline.widths import Study, open_study, publish
 from ntkdist.report import to_markdown
@@ -67,15 +67,16 @@ def width_report(study: str, started: str) -> dict[str, Any]:
 @flow(
     name="ntk-widths",
     description="Networks of growing width beside their infinite-width kernel.",
-    validate_parameters=False,
+    validate_parameters=True,
     persist_result=False,
 )
-def width_study(config: RunConfig, progress: Progress | None = None, unlock: bool = False) -> Any:
+def width_study(config: RunConfig, unlock: bool = False) -> Any:
     """Run (or resume) one width study and return the results document."""
+    progress = current_progress()
     name, started = uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with open_study(config, progress, unlock=unlock) as study:
-            _STUDIES[name] = (study, progress or Silent())
+            _STUDIES[name] = (study, progress)
             try:
                 for parameterization in study.parameterizations:
                     outcome(networks(name, parameterization, return_state=True))
@@ -103,8 +104,8 @@ def widths_command(
 ) -> None:
     """Run one width study as a Prefect flow (its embedded server starts by itself if none is configured)."""
     config = load_config(conf, options.with_workers(overrides, workers))
-    with Bars() as bars:
-        results = cast(dict[str, Any], width_study(config, bars, unlock=unlock))
+    with Bars() as bars, reporting_to(bars):
+        results = cast(dict[str, Any], width_study(config, unlock=unlock))
     if json:
         print_json(results)
         return

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ntkdist.errors import InputError
 from ntkdist.kernels.catalog import FAMILIES, parse
+from ntkdist.kernels.finite_width.portable_curves import CURVES, elu
 
 Array = NDArray[Any]
 Function = Callable[[Array], Array]
@@ -45,6 +46,8 @@ def pointwise(text: str, allow_import: bool = True) -> Pointwise:
     given = [float(v) for v in inside.rstrip(")").split(",")] if inside else []
     if name == "polynomial":
         return _polynomial(spelled, given)
+    if name in CURVES:
+        return Pointwise(spelled, *CURVES[name])
     defaults = list(FAMILIES[name].parameters.values())
     if name not in _BUILD:
         raise InputError(f"activation {text!r} has no derivative, so no network with it can be trained")
@@ -183,4 +186,5 @@ _BUILD: dict[str, Callable[..., tuple[Function, Function]]] = {
     "monomial": _monomial,
     "hermite": _hermite,
     "rectified_monomial": _rectified_monomial,
+    "elu": elu,
 }
