@@ -21,6 +21,13 @@ class PassStatistics:
         self.seconds = 0.0
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
     def count(self, columns: int, seconds: float) -> None:
         """Note one pass over ``columns`` vectors."""
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.gram_matrix import Gram
 from ntkdist.pipeline.inputs import ragged, write_rows
 from ntkdist.pipeline.session import open_gram
-from ntkdist.pipeline.tile_source import ComputedTiles, DirectBlock
+from ntkdist.pipeline.tile_source import ComputedTiles, DirectBlock, HeldTiles
 from ntkdist.store import Identity, RunStore, refuse_without_room, writing
 from ntkdist.tiling import Grid, Tile, Tiling, auto_tile
 
@@ -97,7 +98,7 @@ def _in_memory(
     token = uuid.uuid4().hex
     source = ComputedTiles(None, tiling, kernel, identity.which, token, storage)
     diagonal = np.asarray(kernel.diagonal(rows, which=identity.which), dtype=np.float64)
-    direct = None if resident else DirectBlock(kernel, identity.which, lambda indices: rows[indices])
+    direct = None if resident else DirectBlock(kernel, identity.which, partial(np.take, rows, axis=0))
     dtype = np.dtype(storage)
     if client is not None:
         budget = max(tiles_allowed_on(client, at_most=True).values()) if resident else 0
@@ -132,7 +133,7 @@ def _held_here(make: Callable[[int, int], Array], tiling: Tiling, dtype: np.dtyp
     with ThreadPoolExecutor(cores()) as pool:
         made = list(pool.map(one, tiling))
     tiles = {place: tile for place, tile, _ in made}
-    return TiledOperator(tiling, lambda i, j: tiles[i, j], dtype), sum(lost for *_, lost in made)
+    return TiledOperator(tiling, HeldTiles(tiles), dtype), sum(lost for *_, lost in made)
 
 
 def _in_store(

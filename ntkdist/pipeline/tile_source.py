@@ -114,12 +114,32 @@ class ComputedTiles:
             rows = RowBlocks(self.root, self.tiling)
         else:
             rows = _Slices(data, self.tiling)
+        return _Computing(self, rows)
 
-        def tile(i: int, j: int) -> Array:
-            made = np.asarray(compute_tile(self.kernel, rows, i, j, self.which))
-            return made if self.storage is None else made.astype(self.storage, copy=False)
 
-        return tile
+@dataclass(frozen=True)
+class _Computing:
+    """The tiles of ``source`` from ``rows``: an object, since a fitted estimator that holds it is pickled."""
+
+    source: ComputedTiles
+    rows: Callable[[int], Any]
+
+    def __call__(self, i: int, j: int) -> Array:
+        """Tile (i, j)."""
+        source = self.source
+        made = np.asarray(compute_tile(source.kernel, self.rows, i, j, source.which))
+        return made if source.storage is None else made.astype(source.storage, copy=False)
+
+
+@dataclass(frozen=True)
+class HeldTiles:
+    """Tiles held in memory, by their place."""
+
+    tiles: dict[tuple[int, int], Array]
+
+    def __call__(self, i: int, j: int) -> Array:
+        """Tile (i, j)."""
+        return self.tiles[i, j]
 
 
 @dataclass(frozen=True)
