@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from distributed import Client, as_completed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.cluster.waiting import lost_cluster_in_words
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg import (
     Breakdown,
     TileAccess,
@@ -99,7 +99,7 @@ def make_diagonal(source: Source, store: TileMapping, k: int, shift: float, befo
     """Make and write L_kk; what it broke down with, if it did (or if something before it did)."""
     if before is not None:
         return before
-    with threadpool_limits(1):
+    with one_blas_thread():
         lower, info = diagonal_factor(source, store, k, shift)
     # A broken tile is written too: its finished rows are the witness.
     store[k, k] = lower
@@ -112,7 +112,7 @@ def make_panel(source: Source, store: TileMapping, i: int, k: int, diagonal: Fai
     """Make and write L_ik, unless something it stands on broke down."""
     if diagonal is not None or before is not None:
         return diagonal or before
-    with threadpool_limits(1):
+    with one_blas_thread():
         store[i, k] = panel_tile(source, store, i, k, store[k, k])
     _checkpoint("cholesky.tile", i, k)
     return None

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.cluster.client import cores
 from ntkdist.cluster.passes import PassStatistics
 from ntkdist.cluster.read_ahead import read_ahead
 from ntkdist.cluster.summation import PairwiseSum, leaf_product, leaves
 from ntkdist.errors import ChecksFailed, InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.tiling import Tile, Tiling
 
 Array = NDArray[Any]
@@ -107,7 +107,7 @@ class TiledOperator:
             with read_ahead(self.tile, tiles, self.ahead) as found:
                 total.add((0, leaf), leaf_product(self.tiling, found, stop, v))
 
-        with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
             for _ in pool.map(one, range(len(self._leaves))):
                 pass
         assert total.total is not None

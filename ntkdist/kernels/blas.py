@@ -1,9 +1,10 @@
-"""One BLAS thread while tiles are computed.
+"""One BLAS thread while tiles are computed and while iterations run, in one place for the whole process.
 
 OpenBLAS splits a product by its thread count, and the pieces round differently: the same tile would get other
 bits on another machine.  So tiles are shared out by row panels instead, and BLAS is held at one thread while
-any tile is in progress in the process (the setting is global; the last tile to finish gives back what was set
-before).
+anybody needs it so.  The setting is global: holders are counted, and the last one gives back what was set before
+the first (limits of their own, set and restored by several threads, would leave BLAS at one thread for good, and
+a factorization after them with other bits).
 """
 
 from __future__ import annotations

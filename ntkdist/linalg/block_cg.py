@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.operator import Operator, SinglePrecision
 from ntkdist.linalg.sweep import SINGLE_BELOW, SINGLE_FLOOR, Sweep
 
@@ -97,7 +97,7 @@ def block_cg(
         return Solve(x, np.zeros(target.shape[1]), 0, True, "all right-hand sides are zero")
     sweeps = _Sweeps(op, preconditioner, ridge, max_passes, progress, checkpoint)
     unit_b = target[:, live] / norms
-    with threadpool_limits(1), np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         if resume is not None:
             outer, sweep = sweeps.resume(resume)
             if outer.best.shape != unit_b.shape:

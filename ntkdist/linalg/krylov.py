@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.operator import Operator
 
 Array = NDArray[Any]
@@ -97,7 +97,7 @@ def lanczos_space(op: Operator, y: Array, steps: int) -> LanczosSpace:
     basis = np.empty((len(start), steps), order="F")
     alpha, beta = np.empty(steps), np.empty(steps)
     v, size = start / norm, 0.0
-    with threadpool_limits(1):
+    with one_blas_thread():
         for k in range(steps):
             basis[:, k] = v
             w = op.matmat(v[:, None])[:, 0]

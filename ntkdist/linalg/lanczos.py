@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
 from ntkdist.linalg.operator import Operator
 
@@ -36,7 +36,7 @@ def lambda_max(
     image = np.empty((n, 0))
     new = orthonormal(rng.standard_normal((n, min(block, n))))
     value, vector, residual, passes = 0.0, new[:, 0], np.inf, 0
-    with threadpool_limits(1):
+    with one_blas_thread():
         while new.shape[1] and passes < max_passes:
             product = op.matmat(new)
             passes += 1

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
 from ntkdist.linalg.operator import Operator
 
@@ -58,7 +58,7 @@ def leading_eigenpairs(
     basis, image = np.empty((n, 0)), np.empty((n, 0))
     passes = 0
     while True:
-        with threadpool_limits(1):
+        with one_blas_thread():
             product = op.matmat(new)
             passes += 1
             basis, image = np.hstack([basis, new]), np.hstack([image, product])

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError, Unresolvable
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.block_cg import Preconditioner
 from ntkdist.linalg.eigenpair import Eigenpair, orthonormal
 from ntkdist.linalg.operator import Operator, SinglePrecision, dense
@@ -85,7 +85,7 @@ def smallest_eigenpairs(
         _, vectors = eigh(matrix, subset_by_index=[0, k - 1])
         return _measured(op, vectors, 0, True, "dense LAPACK")
     single = op if isinstance(op, SinglePrecision) and op.dtype == np.float32 else None
-    with threadpool_limits(1):
+    with one_blas_thread():
         x = orthonormal(np.hstack([_local_start(op, block - 2), _random(n, 2, seed)]))
         kx = op.matmat(x) if single is None else single.matmat_single(x)
         passes, quiet, previous = 1, 0, np.full(k, np.inf)

@@ -17,8 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, spotrf
-from threadpoolctl import threadpool_limits
 
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.memory import fits_dense
 from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import default_rank
@@ -69,7 +69,7 @@ def measure_rates() -> Rates:
     single32 = spd.astype(np.float32)
     single = flops / _best(lambda: spotrf(single32, lower=1))
     thin = rng.standard_normal((_PROBE, 10))
-    with threadpool_limits(1):
+    with one_blas_thread():
         skinny = 2.0 * _PROBE * _PROBE * 10 / _best(lambda: a @ thin)
     return Rates(double, single, skinny)
 

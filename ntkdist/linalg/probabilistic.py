@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import LowRankPreconditioner
 
@@ -39,7 +39,7 @@ def probabilistic_lower_bound(
     def metric(v: Array) -> Array:
         return np.asarray(factor @ (factor.T @ v) + mu * v)
 
-    with threadpool_limits(1):
+    with one_blas_thread():
         start = factor @ rng.standard_normal((factor.shape[1], block)) + math.sqrt(mu) * rng.standard_normal((n, block))
         new = _metric_orthonormal(preconditioner.apply(start), np.empty((n, 0)), metric)
         basis, image = np.empty((n, 0)), np.empty((n, 0))

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.block_cg import Preconditioner, Solve, block_cg
 from ntkdist.linalg.eigenpair import orthonormal
 from ntkdist.linalg.operator import Operator
@@ -68,7 +68,7 @@ def solve_ridges_shared(
     new = orthonormal(unit) if live.any() else unit
     passes, residuals = 0, [np.ones(int(live.sum())) for _ in ridges]
     solutions = [np.zeros_like(unit) for _ in ridges]
-    with threadpool_limits(1):
+    with one_blas_thread():
         while new.shape[1] and passes < max_passes and max(r.max() for r in residuals) > rtol:
             product = op.matmat(new)
             passes += 1

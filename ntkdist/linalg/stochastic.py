@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
-from threadpoolctl import threadpool_limits
 
 from ntkdist.errors import InputError, Unresolvable
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg.operator import Operator
 
 Array = NDArray[Any]
@@ -79,7 +79,7 @@ def spectral_sample(
     alpha, beta = np.zeros((probes, steps)), np.zeros((probes, steps))
     length = np.full(probes, steps)
     size = 0.0
-    with threadpool_limits(1):
+    with one_blas_thread():
         for k in range(steps):
             basis[:, k] = v.T
             w = op.matmat(v)

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from distributed import Client, get_worker
-from threadpoolctl import threadpool_limits
 
 from ntkdist.cluster import cores
 from ntkdist.kernels import TileKernel
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.linalg import accumulate_lower_tile
 
 _SECONDS_EACH = 1.0
@@ -74,7 +74,7 @@ class Calibration:
             accumulate_lower_tile(tile, v, v, np.zeros_like(v), np.zeros_like(v))
 
         entries = float(self.tile) ** 2
-        with threadpool_limits(1):
+        with one_blas_thread():
             found = {
                 "tile": float(small) ** 2
                 * _rate(lambda: self.kernel.tile(rows[0], rows[1], which=self.which), threads),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from ntkdist.kernels.blas import one_blas_thread
 from ntkdist.pipeline.session import Session
 
 Array = NDArray[Any]
@@ -22,7 +22,7 @@ def cross_product(session: Session, x: Array, w: Array, *, which: str | None = N
     ``which``: the run's kernel unless given; ``tell`` hears the rows × bands done.
     """
     out = np.zeros((len(x), w.shape[1]))
-    with threadpool_limits(1):
+    with one_blas_thread():
         for band, train in _bands(session):
             where = session.tiling.rows(band)
             for start in range(0, len(x), TEST_ROWS):
@@ -35,7 +35,7 @@ def cross_product(session: Session, x: Array, w: Array, *, which: str | None = N
 
 def cross_block(session: Session, x: Array, *, which: str | None = None) -> Array:
     """K(x, X) for a block of prepared rows, (m, n) float64; the caller keeps m small."""
-    with threadpool_limits(1):
+    with one_blas_thread():
         parts = [_cross(session, x, train, which).astype(np.float64) for _, train in _bands(session)]
     return np.concatenate(parts, axis=1)
 
