@@ -92,8 +92,8 @@ def test_a_killed_driver_is_resumed(
 def test_workers_killed_in_mid_tile_lose_those_tiles_only(
     zygote: Zygote, small_run: Path, undisturbed: dict[tuple[int, int], int]
 ) -> None:
-    # Every worker stops in its second tile and is killed there by its process number; another one takes its place.
-    pid = zygote.start("run", "c.yaml", *LOCAL, cwd=small_run, NTKDIST_STOP_AT="tile.computed:2")
+    # Every worker stops in its third tile and is killed there by its process number; another one takes its place.
+    pid = zygote.start("run", "c.yaml", *LOCAL, cwd=small_run, NTKDIST_STOP_AT="tile.computed:3")
     killed = 0
     while (program := psutil.Process(pid)).status() != psutil.STATUS_ZOMBIE:
         for child in program.children(recursive=True):
