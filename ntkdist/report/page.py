@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ntkdist.report.bounds import bounds, grouped
 from ntkdist.report.figures import DARK, FIGURES, LIGHT, Plot, svg
+from ntkdist.report.figures.theme import repaint
 from ntkdist.report.headline import headline
 from ntkdist.report.plain import plain
 from ntkdist.report.reading import Results, missing, section
@@ -77,10 +78,16 @@ def title(results: Results) -> str:
 
 def picture(plot: Plot, results: Results) -> Picture | None:
     """The figure in both themes, or None where there is nothing to draw."""
-    light, dark = plot.draw(results, LIGHT), plot.draw(results, DARK)
-    if light is None or dark is None:
+    figure = plot.draw(results, LIGHT)
+    if figure is None:
         return None
-    return Picture(plot.name, plot.title, plain(plot.caption(results)), _address(svg(light)), _address(svg(dark)))
+    light = svg(figure)
+    dark = repaint(light, LIGHT, DARK)
+    if dark is None:
+        drawn = plot.draw(results, DARK)
+        assert drawn is not None
+        dark = svg(drawn)
+    return Picture(plot.name, plot.title, plain(plot.caption(results)), _address(light), _address(dark))
 
 
 def _address(document: str) -> str:
