@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_in_mid_run_is_exit_4_and_resumes(tmp_path: Path) -
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=3000k", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
@@ -90,7 +90,7 @@ def test_a_disk_that_fills_up_in_mid_run_is_exit_4_and_resumes(tmp_path: Path) -
         stopped = ntkdist("run", "c.yaml", *store, cwd=tmp_path, NTKDIST_KILL_AT="inputs.done:1")
         assert stopped.returncode == -signal.SIGKILL, stopped.stderr
         ballast = place / "ballast"
-        ballast.write_bytes(bytes(1_100_000))
+        ballast.write_bytes(bytes(2_700_000))
         full = ntkdist("run", "c.yaml", *store, cwd=tmp_path)
         assert full.returncode == 4, full.stderr
         assert "ran full" in sentence(full)

@@ -19,8 +19,7 @@ from ntkdist.errors import ChecksFailed, InputError
 from ntkdist.pipeline.open_run import stored_kernel
 from ntkdist.pipeline.prepare import prepare
 from ntkdist.pipeline.progress import Silent
-from ntkdist.pipeline.run import claimed_store, ensure_gram
-from ntkdist.pipeline.session import Session
+from ntkdist.pipeline.run import claimed_store, ensure_gram, open_session
 from ntkdist.pipeline.verify import verify_run
 from ntkdist.store import RunStore
 
@@ -40,8 +39,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "store": str(folder / "a.zarr"),
     }
     config = parse_config(tree)
-    with claimed_store(prepare(config)) as store:
-        ensure_gram(Session(store, stored_kernel(store), config), Silent())
+    with claimed_store(prepare(config)) as store, open_session(store, stored_kernel(store), config) as session:
+        ensure_gram(session, Silent())
         # Results of the later stages, as far as the store knows them.
         store.finish_stage("spectrum", "key", {"lambda_min": {"value": 1.5}})
         store.finish_stage("solution", "key", {"converged": True}, {"weights": np.arange(N * 1.0)[:, None]})

@@ -71,9 +71,6 @@ def _run(request: dict[str, object]) -> None:
             os.setgroups([])
             os.setresgid(65534, 65534, 65534)
             os.setresuid(*[int(environment["NTKDIST_TEST_UID"])] * 3)
-        if "NTKDIST_TEST_CLOCK" in environment:
-            real, shift = time.time, float(environment["NTKDIST_TEST_CLOCK"])
-            time.time = lambda: real() + shift
         from ntkdist.cli.app import _run as run_program
         from ntkdist.cli.app import app
         from ntkdist.moments import hook_environment
