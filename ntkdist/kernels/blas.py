@@ -9,6 +9,7 @@ a factorization after them with other bits).
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,22 @@ class _Held:
 
 
 _HELD = _Held()
+
+
+def factorization_threads(n: int) -> int:
+    """Return the BLAS threads that factorize n rows: one while that costs no time, so that small results have the
+    same bits on any machine, else all of this process's cores.
+    """
+    return (
+        1 if n < 1000 else (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    )
+
+
+@contextmanager
+def blas_threads(count: int) -> Iterator[None]:
+    """Hold BLAS at ``count`` threads, whatever was set before; for the thread that drives a computation."""
+    with ThreadpoolController().limit(limits=count, user_api="blas"):
+        yield
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotrf
 
+from ntkdist.kernels.blas import blas_threads, factorization_threads
 from ntkdist.linalg.block_cg import Solve
 from ntkdist.linalg.memory import fits_dense
 from ntkdist.linalg.operator import Operator, dense_lower, tiles_of
@@ -69,10 +70,17 @@ def cholesky_solve(
 def _dense(op: Operator, ridge: float) -> tuple[Backsolve | None, int]:
     matrix = dense_lower(op)
     matrix[np.diag_indices_from(matrix)] += ridge
-    factor, info = dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
+    threads = factorization_threads(len(matrix))
+    with blas_threads(threads):
+        factor, info = dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
     if info != 0:
         return None, int(info) - 1
-    return (lambda r: np.asarray(cho_solve((factor, True), r, check_finite=False))), 0
+
+    def back(r: Array) -> Array:
+        with blas_threads(threads):
+            return np.asarray(cho_solve((factor, True), r, check_finite=False))
+
+    return back, 0
 
 
 def _tiled(

@@ -66,7 +66,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(
 
 def test_ctrl_c_is_one_sentence_exit_130_and_resumes(tmp_path: Path) -> None:
     write_config(tmp_path)
-    stopped = ntkdist("run", "c.yaml", cwd=tmp_path, NTKDIST_INTERRUPT_AT="receipt.written:1")
+    stopped = ntkdist("run", "c.yaml", cwd=tmp_path, NTKDIST_INTERRUPT_AT="receipt.written:6")
     assert stopped.returncode == 130, stopped.stderr
     assert "start the same command again" in sentence(stopped)
     finished = len(RunStore(tmp_path / "a.zarr").tiles.receipts())
