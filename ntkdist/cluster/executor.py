@@ -81,30 +81,26 @@ def run_tiles(
         submit(islice(pending, _IN_FLIGHT * max(1, completed.threads)))
         try:
             for batch in completed.batches():
-                results, failure, lost = [], None, []
+                results: list[T] = []
+                lost: list[tuple[Tile, KilledWorker]] = []
+                failure: Exception | None = None
                 for future in batch:
                     place = waiting.pop(future)
-                    if future.status == "finished":
+                    # A finished tile's receipt may go down with its worker while it is fetched.
+                    try:
                         results.append(future.result())
-                    elif isinstance(error := _error_of(future), KilledWorker):
+                    except KilledWorker as error:
                         lost.append((place, error))
-                    else:
-                        failure = failure or future
+                    except Exception as error:  # noqa: BLE001 - raised below, after what came with it is delivered
+                        failure = failure or error
                 finished += len(results)
                 if results:
                     done(results)
                 if failure is not None:
-                    failure.result()
-                for place, error in lost:
-                    blame(place, error)
+                    raise failure
+                for place, reason in lost:
+                    blame(place, reason)
                 submit(islice(pending, max(0, _IN_FLIGHT * max(1, completed.threads) - len(waiting))))
         finally:
             if waiting and client.status == "running":
                 client.cancel(list(waiting), force=True)
-
-
-def _error_of(future: Future[Any]) -> BaseException | None:
-    if future.status != "error":
-        return None
-    error = future.exception()
-    return error if isinstance(error, BaseException) else None

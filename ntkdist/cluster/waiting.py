@@ -69,6 +69,10 @@ class Patience:
         return 0
 
 
+# A finished future becomes lost when the worker that holds its result dies, and pending when it is computed again.
+_UNDECIDED = ("lost", "pending")
+
+
 class Completed:
     """The futures added to it, in the order in which they finish (well, badly, or cancelled)."""
 
@@ -76,6 +80,7 @@ class Completed:
         self._client = client
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._open = 0
+        self._lost: list[Future[Any]] = []
         self._patience = patience or Patience()
         self._looked = time.monotonic()
         self.threads = self._patience.check(client)
@@ -88,7 +93,8 @@ class Completed:
     def batches(self) -> Iterator[list[Future[Any]]]:
         """Yield what has finished since the last time, until nothing is open; look at the cluster meanwhile.
 
-        A batch is empty when nothing has finished for a tick.
+        A batch is empty when nothing has finished for a tick. A future whose result went down with its worker has
+        not finished: the scheduler computes it again, and it comes in a later batch.
 
         Raises
         ------
@@ -99,13 +105,15 @@ class Completed:
             if time.monotonic() - self._looked >= self._patience.tick:
                 self.threads = self._patience.check(self._client)
                 self._looked = time.monotonic()
-            batch: list[Future[Any]] = []
+            batch, self._lost = self._lost, []
             try:
                 batch.append(self._done.get(timeout=self._patience.tick))
                 while True:
                     batch.append(self._done.get_nowait())
             except queue.Empty:
                 pass
+            self._lost = [future for future in batch if future.status in _UNDECIDED]
+            batch = [future for future in batch if future not in self._lost]
             self._open -= len(batch)
             yield batch
 

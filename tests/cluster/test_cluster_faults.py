@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from distributed import Client
 from sources import MatrixSource
 
 from ntkdist.cluster import ClusterSpec, DistributedOperator, Patience, TiledOperator, open_client, run_tiles
+from ntkdist.cluster.waiting import Completed
 from ntkdist.errors import ClusterLost
 from ntkdist.tiling import Tiling
 
@@ -54,6 +55,26 @@ def test_a_tile_that_kills_every_worker_is_given_up_by_name() -> None:
     ):
         run_tiles(client, always_deadly, TILING, seen.extend, attempts=1)
     assert set(seen) >= {(4, j) for j in range(5)}, "the other tiles were not delivered"
+
+
+class Flickering:
+    """A future whose result goes down with its worker before it is fetched, and is computed again."""
+
+    def __init__(self) -> None:
+        self.statuses = iter(["lost", "pending", "finished"])
+
+    @property
+    def status(self) -> str:
+        return next(self.statuses)
+
+    def add_done_callback(self, call: Callable[[object], None]) -> None:
+        call(self)
+
+
+def test_a_result_lost_before_it_was_fetched_is_delivered_when_computed_again(client_of_one: Client) -> None:
+    completed, future = Completed(client_of_one, Patience(tick=0.01)), Flickering()
+    completed.add(future)  # type: ignore[arg-type]
+    assert [batch for batch in completed.batches() if batch] == [[future]]
 
 
 def test_a_frozen_worker_is_replaced_within_its_ttl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

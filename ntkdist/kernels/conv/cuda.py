@@ -14,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ntkdist.kernels.conv.pointwise import coefficients, layer_lines
+from ntkdist.kernels.conv.row_pass import top
 
 MAX_WIDTH = 32
 WARPS = 4
@@ -53,6 +54,7 @@ def cuda_source(dtype: str, filter_size: int, height: int, width: int, warps: in
         half=filter_size // 2,
         warps=warps,
         layer=layer,
+        step=literal(top(dtype, 0) - top(dtype, 1)),
     )
 
 
@@ -93,8 +95,8 @@ static __device__ __forceinline__ real across(real v, int lane, int partner) {{
 extern "C" __global__ void __launch_bounds__(32 * WARPS) cntk(
     const real* __restrict__ xi, const real* __restrict__ xj, const real* __restrict__ ai_,
     const real* __restrict__ si_, const real* __restrict__ aj_, const real* __restrict__ sj_,
-    real kb, real tb_first, real ratio, real heat, real drift, real train_last, real top, real first_train, real scale,
-    int channels, int depth, int displacements, long long n2, double* sums) {{
+    real kb, real tb_first, real ratio, real heat, real drift, real train_last, real top_first,
+    real first_train, real scale, int channels, int depth, int displacements, long long n2, double* sums) {{
   const real zero = 0, one = 1;
   int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   long long i = blockIdx.y, j = blockIdx.x;
@@ -120,6 +122,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) cntk(
       const real* si_level = si_ + (i * depth + level) * H * W + column;
       const real* aj_level = aj_ + (j * depth + level) * H * W + partner;
       const real* sj_level = sj_ + (j * depth + level) * H * W + partner;
+      const real top = top_first - level * {step};
       real k_old[HALF + 1], t_old[HALF + 1];
       // Without this the compiler keeps the wrapped row numbers of all rows in registers across layers, and spills.
       int first_row = dy;

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ntkdist.kernels.conv.pointwise import SNAP
+from ntkdist.kernels.conv.pointwise import ROUNDING_PER_LAYER, SNAP
 from ntkdist.kernels.error import EntryError
 
 
 def conv_entry_error(dtype: str, depth: int, which: str) -> EntryError:
     """Return the a-priori bound for ``depth`` layers computed in ``dtype``."""
     unit = float(np.finfo(dtype).eps) / 2
-    # η grows by the rounding of one layer: the box sum, the polynomial and the products.
-    noise = [(SNAP[dtype] + 4 * layer) * unit for layer in range(1, depth + 1)]
+    # η grows by the rounding of one layer (the box sum, the polynomial and the products), and so does what is snapped.
+    noise = [(SNAP[dtype] + 2 * ROUNDING_PER_LAYER * layer) * unit for layer in range(1, depth + 1)]
     smooth = 4 * sum(noise)
     if which == "nngp":
         return EntryError(smooth, dtype, f"a-priori: smooth in the correlations, u = {unit:.2g}")

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from ntkdist.kernels.conv.arc import arc_polynomials
 
 # 1 − |ρ| is lowered by this many rounding units: positions whose patches are equal get θ = 0 exactly, instead of
-# an angle of √(2u) that every rounding error of ρ would open (the cusp of the ReLU kernel).
+# an angle of √(2u) that every rounding error of ρ would open (the cusp of the ReLU kernel).  ρ inherits the rounding
+# of the layers below, so each layer adds some.
 SNAP = {"float32": 4, "float64": 8}
+ROUNDING_PER_LAYER = 4
 
 
 def layer_lines(dtype: str, constant: Callable[[str, int], str]) -> list[str]:

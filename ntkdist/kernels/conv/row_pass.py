@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ntkdist.kernels.conv.pointwise import SNAP, coefficients, layer_lines
+from ntkdist.kernels.conv.pointwise import ROUNDING_PER_LAYER, SNAP, coefficients, layer_lines
 
 LANES = {"float32": 32, "float64": 16}
 SLOTS = 4  # of the scratch array: sums of K, sums of T, a and s of the left image
@@ -115,6 +115,6 @@ def row_pass(dtype: str, filter_size: int, columns: int) -> RowPass:
     return RowPass(**{name: compile_loop(scope[name]) for name in RowPass._fields[:-1]}, stride=stride)
 
 
-def top(dtype: str) -> Any:
-    """Return 1 less the rounding that counts as an angle of zero."""
-    return np.dtype(dtype).type(1 - SNAP[dtype] * np.finfo(dtype).eps / 2)
+def top(dtype: str, level: int) -> Any:
+    """Return 1 less the rounding that counts as an angle of zero in the given layer; exact in ``dtype``."""
+    return np.dtype(dtype).type(1 - (SNAP[dtype] + ROUNDING_PER_LAYER * level) * np.finfo(dtype).eps / 2)

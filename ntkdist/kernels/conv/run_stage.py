@@ -35,7 +35,7 @@ def layer_scalars(kernel: ConvKernel, stage: Stage, channels: int, dtype: str) -
         frozen = level == 0 and kernel.first_frozen
         train = 0.0 if level == kernel.depth - 1 and kernel.last_frozen else 1.0
         rows.append(
-            [bias, 0.0 if frozen else bias, c2 / c1, w * c1, w * c2, train, top(dtype), kernel.keeps(level), 1.0,
+            [bias, 0.0 if frozen else bias, c2 / c1, w * c1, w * c2, train, top(dtype, level), kernel.keeps(level), 1.0,
              0.0 if kernel.first_frozen else 1.0, kernel.input_scale(channels)]
         )  # fmt: skip
     return np.array(rows, dtype)

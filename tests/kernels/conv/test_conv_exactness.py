@@ -71,6 +71,22 @@ def brute_diagonal(kernel: ConvKernel, x: np.ndarray[Any, Any], which: str) -> n
     return np.array([brute_force(kernel, image[None], image[None], which)[0, 0] for image in x])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_layer_of_a_deep_network_knows_equal_patches(dtype: str) -> None:
+    x = images(0, 64, 1, 3, 1).astype(dtype)
+    kernel = ConvKernel(21, filter=1, sigma_w=1.3, sigma_b=0.3)
+    # One pixel with itself: ρ = 1 in every layer, so K ← σ_w² K/2 + σ_b² and Θ ← σ_w² Θ/2 + K.
+    k = 1.3**2 * x.astype(float) ** 2 * kernel.input_scale(1) + 0.3**2
+    theta = k.copy()
+    for _ in range(20):
+        k = 1.3**2 * k / 2 + 0.3**2
+        theta = 1.3**2 * theta / 2 + k
+    want = ((theta + k) / 2).mean(axis=(1, 2, 3))
+    own = np.array([kernel.tile(x[i : i + 1], x[i : i + 1].copy())[0, 0] for i in range(len(x))])
+    room = 1e-13 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(own, want, rtol=room)
+
+
 @pytest.mark.parametrize("readout", ["flatten", "gap"])
 @pytest.mark.parametrize("pool_after", [(1,), (1, 2)])
 def test_poolings_inside_mix_displacements_as_brute_force_does(readout: str, pool_after: tuple[int, ...]) -> None:
