@@ -29,6 +29,13 @@ def ntkdist(
     )
 
 
+# What takes seconds and is tested in process, for runs that are about something else.
+LEAN = {
+    "theory": {"two_layer": False, "sizes": [], "ensemble_rows": 0, "times": [1.0], "passes": 1},
+    "predict": {"nngp": False, "variance_rows": 0},
+}
+
+
 def write_config(folder: Path, rows: int = 240, **changes: object) -> Path:
     """A small run of digits in ``folder``: six tiles."""
     x, y = load_digits(return_X_y=True)

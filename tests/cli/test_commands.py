@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from program import ntkdist, sentence, write_config
+from program import LEAN, ntkdist, sentence, write_config
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
-    write_config(folder)
+    write_config(folder, **LEAN)
     done = ntkdist("run", "c.yaml", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "results.json").write_text(done.stdout)
@@ -71,7 +71,7 @@ def test_compare_puts_runs_side_by_side(run_folder: Path) -> None:
 
 
 def test_plan_predicts_without_writing(tmp_path: Path) -> None:
-    write_config(tmp_path)
+    write_config(tmp_path, **LEAN)
     before = sorted(tmp_path.rglob("*"))
     plan = json.loads(ntkdist("plan", "c.yaml", "--json", cwd=tmp_path).stdout)
     assert (plan["n_train"], plan["n_test"], plan["tiles"]) == (192, 48, 6)
@@ -131,7 +131,7 @@ def bad(kind: str, folder: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path: Path, kind: str, overrides: list[str], words: str) -> None:
-    write_config(tmp_path)
+    write_config(tmp_path, **LEAN)
     bad(kind, tmp_path)
     done = ntkdist("run", "c.yaml", *(f"--set={o}" for o in overrides), "--json", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
@@ -164,7 +164,7 @@ def test_a_read_only_folder_and_a_full_disk_are_told_apart(tmp_path: Path) -> No
             pytest.skip("mounting a small file system needs root")
         return place
 
-    write_config(tmp_path)
+    write_config(tmp_path, **LEAN)
     place = mounted("ro")
     try:
         done = ntkdist("run", "c.yaml", "--set", f"store={place}/a.zarr", cwd=tmp_path)

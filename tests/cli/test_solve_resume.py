@@ -7,14 +7,10 @@ import signal
 from pathlib import Path
 
 import numpy as np
-from program import ntkdist, write_config
+from program import LEAN, ntkdist, write_config
 
 from ntkdist.store import RunStore
 
-QUICK = {
-    "theory": {"sizes": [], "two_layer": False, "ensemble_rows": 0},
-    "predict": {"nngp": False, "variance_rows": 0},
-}
 SOLVE = {"method": "cg", "rtol": 1e-10, "rank": 10, "preconditioner": "low-rank"}
 
 
@@ -23,7 +19,7 @@ def test_a_solve_killed_at_its_second_checkpoint_resumes_to_the_same_bits(tmp_pa
     for name, kill in (("whole", {}), ("killed", {"NTKDIST_KILL_AT": "solve.checkpoint:2"})):
         folder = tmp_path / name
         folder.mkdir()
-        write_config(folder, solve=SOLVE, spectrum={"certificate": "residual"}, **QUICK)
+        write_config(folder, solve=SOLVE, spectrum={"certificate": "residual"}, **LEAN)
         first = ntkdist("run", "c.yaml", "--json", cwd=folder, **kill)
         if kill:
             assert first.returncode == -signal.SIGKILL, first.stderr
@@ -47,7 +43,10 @@ def test_a_solve_killed_at_its_second_checkpoint_resumes_to_the_same_bits(tmp_pa
 
 def test_a_list_of_ridges_is_solved_for_and_theory_takes_the_first(tmp_path: Path) -> None:
     write_config(
-        tmp_path, solve={**SOLVE, "ridge": [1.0, 10.0, 0.1], "rtol": 1e-8}, gram={"tile": 80, "storage": "float32"}
+        tmp_path,
+        solve={**SOLVE, "ridge": [1.0, 10.0, 0.1], "rtol": 1e-8},
+        gram={"tile": 80, "storage": "float32"},
+        **LEAN,
     )
     done = ntkdist("run", "c.yaml", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
