@@ -5,6 +5,8 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ntkdist.kernels import ACTIVATIONS, Kernel, Layer
 from ntkdist.kernels.duals.portable import mp_twin
@@ -114,15 +116,43 @@ def test_deep_architectures_agree_with_fifty_digits(name, depth):
             assert abs(kernel.tile(x[None], z[None], which)[0, 0] - float(want)) <= 1e-13 * top, (angle, which)
 
 
-def test_float32_is_good_to_two_in_a_million_away_from_the_cusp():
-    for depth in (1, 3, 10):
-        kernel = Kernel(depth)
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    d=st.integers(2, 40),
+    exponent=st.floats(-8, 0.3),
+    opposite=st.booleans(),
+    depth=st.sampled_from([1, 2, 3, 10, 50]),
+    name=st.sampled_from(["relu", *ARCHITECTURES]),
+)
+def test_random_pairs_at_random_angles_agree_with_fifty_digits(seed, d, exponent, opposite, depth, name):
+    layers = ARCHITECTURES.get(name, [("relu", 2**0.5, 0.0, False, False)])
+    layers = ([(a, w / (2 if skip else 1), b, skip, norm) for a, w, b, skip, norm in layers] * depth)[:depth]
+    kernel = Kernel(layers=[Layer(a, w, b, residual=skip, layernorm=norm) for a, w, b, skip, norm in layers])
+    rng = np.random.default_rng(seed)
+    basis, _ = np.linalg.qr(rng.standard_normal((d, 2)))
+    angle = np.pi - 10**exponent if opposite else 10**exponent
+    lengths = np.exp(rng.uniform(-1, 1, 2))
+    x = lengths[0] * basis[:, 0]
+    z = lengths[1] * (np.cos(angle) * basis[:, 0] + np.sin(angle) * basis[:, 1])
+    sigma, theta = reference(layers, x, z)
+    for which, want in (("ntk", theta), ("nngp", sigma)):
+        top = np.sqrt(kernel.diagonal(x[None], which) * kernel.diagonal(z[None], which))[0]
+        assert abs(kernel.tile(x[None], z[None], which)[0, 0] - float(want)) <= 1e-13 * top
+
+
+@pytest.mark.parametrize("name", ["relu", *ARCHITECTURES])
+def test_float32_is_good_to_two_in_a_million_away_from_the_cusp(name):
+    for depth in (1, 2, 3, 10, 50):
+        layers = ARCHITECTURES.get(name, [("relu", 2**0.5, 0.0, False, False)])
+        layers = ([(a, w / (2 if skip else 1), b, skip, norm) for a, w, b, skip, norm in layers] * depth)[:depth]
+        kernel = Kernel(layers=[Layer(a, w, b, residual=skip, layernorm=norm) for a, w, b, skip, norm in layers])
         for angle in ANGLES[4:10]:
             x, z = (v.astype(np.float32) for v in rows_at(angle))
-            _, theta = reference([("relu", 2**0.5, 0.0, False, False)] * depth, x, z)
+            _, theta = reference(layers, x, z)
             got = kernel.tile(x[None], z[None])
             assert got.dtype == np.float32
-            assert abs(float(got[0, 0]) - float(theta)) <= 2e-6 * kernel.diagonal(x[None])[0]
+            assert abs(float(got[0, 0]) - float(theta)) <= 2e-6 * kernel.diagonal(x[None])[0], (depth, angle)
 
 
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {*SMOOTH, "elu"}))
