@@ -21,6 +21,8 @@ from rich.text import Text
 
 from ntkdist.cli.console import err
 
+_LINE_EVERY_SECONDS = 30.0
+
 
 class Bars:
     """One bar per stage; a plain line per stage where stderr is not a terminal."""
@@ -40,7 +42,7 @@ class Bars:
             disable=not err.is_terminal,
         )
         self._task: TaskID | None = None
-        self._began = 0.0
+        self._began = self._told = 0.0
         self._name = ""
 
     def __enter__(self) -> Bars:
@@ -55,12 +57,27 @@ class Bars:
         if self._task is not None:
             self.finish()
         self._name, self._began = stage, time.perf_counter()
+        self._told = self._began
         self._task = self._live.add_task(stage, total=total, unit=unit, detail="")
 
     def update(self, done: float, detail: str = "") -> None:
         """Move the bar."""
         if self._task is not None:
             self._live.update(self._task, completed=done, detail=detail)
+            now = time.perf_counter()
+            if not err.is_terminal and now - self._told >= _LINE_EVERY_SECONDS:
+                self._told = now
+                err.print(self._line(done, detail, now - self._began), markup=False, soft_wrap=True)
+
+    def _line(self, done: float, detail: str, seconds: float) -> str:
+        """Where a stage stands, for the log of a batch job."""
+        task = next(t for t in self._live.tasks if t.id == self._task)
+        rate = done / seconds
+        of, left = "", ""
+        if task.total:
+            of = f" of {_human(task.total)}"
+            left = f", {(task.total - done) / rate:.0f} s left" if rate else ""
+        return f"{self._name}: {_human(done)}{of} {task.fields['unit']}, {_human(rate)}/s{left} {detail}".rstrip()
 
     def finish(self) -> None:
         """Complete the bar."""

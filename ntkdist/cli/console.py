@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-out = Console(file=sys.stdout, highlight=False)
-err = Console(file=sys.stderr, highlight=False)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
 
 
 def plain(text: str) -> str:

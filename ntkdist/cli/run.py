@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ntkdist.cli import options
-from ntkdist.cli.bars import Bars
 from ntkdist.cli.console import out, plain, print_json
+from ntkdist.cli.logs import LogFormat, reported
 from ntkdist.cli.table import print_summary
 from ntkdist.config import load_config
 
@@ -16,6 +19,9 @@ def run(
     overrides: options.Overrides = None,
     workers: options.Workers = None,
     unlock: options.Unlock = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Progress and events on stderr: text, or JSON lines.")
+    ] = LogFormat.TEXT,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -27,8 +33,8 @@ def run(
     from ntkdist.pipeline.run import run as run_stages
 
     config = load_config(conf, options.with_workers(overrides, workers))
-    with Bars() as bars:
-        results = run_stages(config, bars, unlock=unlock)
+    with reported(log_format) as progress:
+        results = run_stages(config, progress, unlock=unlock)
     if json:
         print_json(results)
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from distributed import Client
 
-from ntkdist.cluster.client import ClusterSpec, open_client
+from ntkdist.cluster.client import LOOPBACK, ClusterSpec, open_client
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class LazyClient:
         if self._client is None or self._client.status != "running":
             self.close()
             self._client = self._stack.enter_context(open_client(self.spec))
-            dashboard = self._client.dashboard_link
+            dashboard = _reachable(self._client.dashboard_link, self.spec)
             workers = len(self._client.nthreads())
             _LOG.info(
                 "cluster of type %s with %d workers; Dask dashboard: %s", self.spec.type, workers, dashboard,
@@ -55,3 +56,11 @@ class LazyClient:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _reachable(link: str, spec: ClusterSpec) -> str:
+    """The dashboard's address as it listens: Dask names the machine's own address for clusters on the loopback."""
+    if not link or spec.type not in ("in-process", "local"):
+        return link
+    parts = urlsplit(link)
+    return parts._replace(netloc=f"{LOOPBACK}:{parts.port}").geturl()

@@ -6,6 +6,7 @@ from ntkdist.report.reading import Results, missing
 from ntkdist.report.rows import Section, row
 from ntkdist.report.sections.computation import gram_rows, solution_rows
 from ntkdist.report.sections.inputs import data_rows, kernel_rows
+from ntkdist.report.sections.performance import performance_rows
 from ntkdist.report.sections.predictions import prediction_rows
 from ntkdist.report.sections.provenance import provenance_rows, timing_rows
 from ntkdist.report.sections.spectrum import spectrum_rows
@@ -24,6 +25,7 @@ _SECTIONS = (
     ("Width: narrow, wide, infinite", width_table_rows),
     ("Width: what to do", width_guidance_rows),
     ("Time by stage", timing_rows),
+    ("Performance", performance_rows),
     ("Provenance", provenance_rows),
 )
 

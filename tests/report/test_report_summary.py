@@ -126,3 +126,23 @@ def test_rows_are_one_line_of_printable_text(results: dict[str, Any], name: str)
             for text in (row.name, row.value, row.error, row.note):
                 assert text.isprintable(), repr(text)
                 text.encode("utf-8")
+
+
+def test_the_performance_of_tiles_and_products_is_told_with_units(results: dict[str, Any]) -> None:
+    results["performance"] = {
+        "gram": {
+            "tiles": 6, "entries": 25344, "wall_seconds": 2.0, "entries_per_second": 12672.0, "compute_seconds": 3.0,
+            "write_seconds": 0.5, "bytes_written": 202752, "tile_seconds_median": 0.4, "tile_seconds_95": 0.9,
+            "tiles_by_worker": {"0": 4, "1": 2},
+        },
+        "passes": {"mode": "streamed", "passes": 19, "columns": 150, "entries_per_second": 1.1e7,
+                   "flops_per_second": 3.6e8},
+        "cluster": {"type": "local", "workers": 2, "cores_here": 8},
+    }  # fmt: skip
+    told = rows(results, "Performance")
+    assert told["Gram tiles"].note == "median 400 ms, 95% within 900 ms a tile; 2 worker(s)"
+    assert told["Gram rate"].value == "12.7 k entries/s"
+    assert told["Products K·V"].note == "streamed: 11 M stored entries/s, 360 M flop/s"
+    assert told["Cluster"].value == "local, 2 worker(s)"
+    results["performance"]["gram"] = None
+    assert set(rows(results, "Performance")) == {"Products K·V", "Cluster"}
