@@ -47,9 +47,12 @@ print(json.dumps(out))
 
 
 def best(work: Callable[[], object], repeats: int = 3) -> float:
+    from ntkdist.kernels.row_memory import ROWS
+
     work()
     times = []
     for _ in range(repeats):
+        ROWS.clear()
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)

@@ -20,6 +20,7 @@ from ntkdist.kernels.collapse_pass import collapse_pass
 from ntkdist.kernels.error import CLOSE
 from ntkdist.kernels.program import Rows, row_tables
 from ntkdist.kernels.recursion import diagonal_pass, divide_rows, recursion_pass, squared_lengths
+from ntkdist.kernels.row_memory import ROWS
 
 if TYPE_CHECKING:
     from ntkdist.kernels.kernel import Kernel
@@ -71,7 +72,10 @@ def prepare(kernel: Kernel, x: Array) -> Prepared:
         if factor != 1:
             scaled = (x * x.dtype.type(factor)).astype(x.dtype)
             squared_lengths(scaled, lengths)
-    return Prepared(scaled, lengths, row_tables(kernel.program, lengths + kernel.first_bias**2))
+    program = kernel.program
+    weight = 8 * lengths.size * (2 * program.depth + program.terms + 1)
+    rows = ROWS.get((kernel.fingerprint,), lengths, lambda: row_tables(program, lengths + kernel.first_bias**2), weight)
+    return Prepared(scaled, lengths, rows)
 
 
 def tile(kernel: Kernel, x_rows: Array, x_cols: Array, which: str, out: Array | None, threads: int) -> Array:
@@ -175,11 +179,17 @@ def recursion_block(
 
 def diagonal(kernel: Kernel, x: Array, which: str) -> Array:
     """Return the diagonal; see ``Kernel.diagonal``."""
-    return diagonal_of(kernel, prepare(kernel, check_rows(x, "x")), which)
+    return diagonal_of(kernel, prepare(kernel, check_rows(x, "x")), which).copy()
 
 
 def diagonal_of(kernel: Kernel, ready: Prepared, which: str) -> Array:
-    """Return K(x_i, x_i) of prepared rows, in their dtype."""
+    """Return K(x_i, x_i) of prepared rows, in their dtype; shared between callers, not to be written to."""
+    dtype = ready.x.dtype
+    key = (kernel.fingerprint, which, dtype.name)
+    return ROWS.get(key, ready.lengths, lambda: _diagonal(kernel, ready, which), ready.lengths.size * dtype.itemsize)
+
+
+def _diagonal(kernel: Kernel, ready: Prepared, which: str) -> Array:
     _, first, places = np.unique(ready.lengths, return_index=True, return_inverse=True)
     result = np.empty(first.size, ready.x.dtype)
     program, rows = kernel.program, ready.rows

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from program import LEAN, ntkdist, sentence, write_config
 
+from ntkdist.store import RunStore
+
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -195,3 +197,30 @@ def test_depth_tabulates_and_writes_what_it_is_asked_for(tmp_path: Path) -> None
     done = ntkdist("depth", "c.yaml", "--depths", "one", cwd=tmp_path)
     assert done.returncode == 2
     assert "whole numbers" in sentence(done)
+
+
+def test_append_then_export_of_the_grown_matrix(tmp_path: Path) -> None:
+    write_config(tmp_path, rows=40, **LEAN)
+    assert ntkdist("run", "c.yaml", cwd=tmp_path).returncode == 0
+    with np.load(tmp_path / "d.npz") as data:
+        x = np.random.default_rng(0).permutation(data["x"].ravel()).reshape(data["x"].shape)[:6]
+        np.savez(tmp_path / "more.npz", x=x, y=data["y"][:6])
+    grown = ntkdist("append", "a.zarr", "more.npz", "--json", cwd=tmp_path)
+    assert grown.returncode == 0, grown.stderr
+    n = RunStore(tmp_path / "a.zarr").identity.n  # type: ignore[union-attr]
+    assert n == 32 + 6
+    exported = ntkdist("export", "a.zarr", "k.npy", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    matrix = np.load(tmp_path / "k.npy")
+    assert matrix.shape == (n, n)
+    np.testing.assert_array_equal(matrix, matrix.T)
+
+
+def test_widths_prints_its_study(tmp_path: Path) -> None:
+    study = {"widths": [8, 16, 32], "seeds": [0], "parameterizations": ["ntk"], "steps": 5, "rows": 12}
+    write_config(tmp_path, rows=40, widths=study, kernel={"depth": 1})
+    done = ntkdist("widths", "c.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["widths"]["studies"][0]["name"] == "ntk"
+    again = ntkdist("widths", "c.yaml", cwd=tmp_path)
+    assert "Width: exponents" in again.stdout
