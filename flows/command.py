@@ -30,7 +30,8 @@ def ntk_pipeline_command(
     """Run one analysis as a Prefect flow (its embedded server starts by itself if none is configured)."""
     config = load_config(conf, options.with_workers(overrides, workers))
     # Prefect takes a second to import: a mistake in the configuration is told before that.
-    from flows.ntk_pipeline import ntk_pipeline, reporting_to
+    from flows.ntk_pipeline import ntk_pipeline
+    from flows.running import reporting_to
 
     with Bars() as bars, reporting_to(bars):
         results = cast(dict[str, Any], ntk_pipeline(config, unlock=unlock))

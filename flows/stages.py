@@ -52,16 +52,17 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
     return not isinstance(state.data, NtkdistError)
 
 
-_RETRIED: dict[str, Any] = {
+RETRIED: dict[str, Any] = {
     "retry_condition_fn": worth_retrying,
     "retries": 2,
     "retry_delay_seconds": [2, 10],
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
+"""How a stage's task is made: retried with backoff unless it was refused; the store, not Prefect, keeps results."""
 
 
-@task(name="prepare inputs", **_RETRIED)
+@task(name="prepare inputs", **RETRIED)
 @in_one_sentence
 def prepare_stage(run: str) -> None:
     """Open the dataset, read its targets and split its rows."""
@@ -69,14 +70,14 @@ def prepare_stage(run: str) -> None:
     live.preparation = Preparation(live.config)
 
 
-@task(name="read rows", task_run_name="read rows {start}-{stop}", **_RETRIED)
+@task(name="read rows", task_run_name="read rows {start}-{stop}", **RETRIED)
 @in_one_sentence
 def read_range(run: str, start: int, stop: int) -> int:
     """Read, validate and digest one range of the dataset; returns its number of rows."""
     return LIVE[run].preparation.scan((start, stop))
 
 
-@task(name="write rows", task_run_name="write {part} block {block}", **_RETRIED)
+@task(name="write rows", task_run_name="write {part} block {block}", **RETRIED)
 @in_one_sentence
 def write_range(run: str, part: str, block: int) -> int:
     """Write, flush and receipt the next range of blocks, which begins with this one; returns its number of rows."""
@@ -84,7 +85,7 @@ def write_range(run: str, part: str, block: int) -> int:
     return write_blocks(live.prepared, live.store, live.blocks)
 
 
-@task(name="gram band", task_run_name="gram band {band}", **_RETRIED)
+@task(name="gram band", task_run_name="gram band {band}", **RETRIED)
 @in_one_sentence
 def gram_band(run: str, band: int) -> int:
     """Compute the missing tiles of one row band; returns how many were computed."""
@@ -94,7 +95,7 @@ def gram_band(run: str, band: int) -> int:
     return compute_gram(session.store, session.kernel, live.client, only=tiles, timings=session.timings)
 
 
-@task(name="spectrum", **_RETRIED)
+@task(name="spectrum", **RETRIED)
 @in_one_sentence
 def spectrum_stage(run: str) -> dict[str, Any]:
     """λ_max and λ_min with their certificates."""
@@ -102,7 +103,7 @@ def spectrum_stage(run: str) -> dict[str, Any]:
     return compute_spectrum(live.session, live.progress)
 
 
-@task(name="solve", **_RETRIED)
+@task(name="solve", **RETRIED)
 @in_one_sentence
 def solve_stage(run: str) -> dict[str, Any]:
     """Regression weights for all outputs."""
@@ -110,7 +111,7 @@ def solve_stage(run: str) -> dict[str, Any]:
     return compute_solution(live.session, live.progress)
 
 
-@task(name="theory", **_RETRIED)
+@task(name="theory", **RETRIED)
 @in_one_sentence
 def theory_stage(run: str, spectrum: dict[str, Any]) -> dict[str, Any]:
     """Convergence and generalization statements."""
@@ -118,7 +119,7 @@ def theory_stage(run: str, spectrum: dict[str, Any]) -> dict[str, Any]:
     return compute_theory(live.session, spectrum, live.progress)
 
 
-@task(name="predict", **_RETRIED)
+@task(name="predict", **RETRIED)
 @in_one_sentence
 def predict_stage(run: str) -> dict[str, Any] | None:
     """Held-out predictions and scores."""
@@ -126,7 +127,7 @@ def predict_stage(run: str) -> dict[str, Any] | None:
     return compute_predictions(live.session, live.progress)
 
 
-@task(name="report", **_RETRIED)
+@task(name="report", **RETRIED)
 @in_one_sentence
 def report_stage(run: str, seconds: dict[str, float]) -> dict[str, Any]:
     """Timings, provenance and the HTML report; returns the results document."""

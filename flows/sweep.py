@@ -20,7 +20,9 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.states import Failed
 
-from flows.ntk_pipeline import ntk_pipeline, reporting_to
+from flows.notify import HOOKS
+from flows.ntk_pipeline import ntk_pipeline
+from flows.running import Configuration, refuse_endless_restarts, reporting_to, resolved
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
 from ntkdist.cli.bars import Bars
@@ -39,12 +41,15 @@ Grid = dict[str, list[Any]]
     description="The analysis for every point of a grid over kernels and datasets, compared on one page.",
     validate_parameters=True,
     persist_result=False,
+    **HOOKS,
 )
-def sweep(config: RunConfig, grid: Grid) -> Any:
+def sweep(config: Configuration, grid: Grid) -> Any:
     """Run (or resume) every point and return {point: results}; writes ``STORE-sweep.html``."""
     finished: dict[str, dict[str, Any]] = {}
     refused: dict[str, NtkdistError] = {}
     try:
+        refuse_endless_restarts()
+        config = resolved(config)
         planned = points(config, grid)
     except NtkdistError as error:
         return Failed(message=str(error), data=error)

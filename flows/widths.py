@@ -14,17 +14,24 @@ from typing import Any, cast
 import typer
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
-from flows.ntk_pipeline import current_progress, outcome, reporting_to
-from flows.stages import in_one_sentence, worth_retrying
+from flows.notify import HOOKS
+from flows.running import (
+    Configuration,
+    current_progress,
+    outcome,
+    refuse_endless_restarts,
+    reporting_to,
+    resolved,
+)
+from flows.stages import RETRIED, in_one_sentence
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
 from ntkdist.cli.bars import Bars
 from ntkdist.cli.console import out, plain, print_json
 from ntkdist.cli.table import print_summary
-from ntkdist.config import RunConfig, load_config
+from ntkdist.config import load_config
 from ntkdist.errors import NtkdistError
 from ntkdist.pipeline.progress import Progress
 from ntkdist.pipeline.run import report_path
@@ -33,16 +40,9 @@ from ntkdist.report import to_markdown
 
 _STUDIES: dict[str, tuple[Study, Progress]] = {}
 """Open studies by name: a store and a progress bar are neither serialised nor hashed."""
-_RETRIED: dict[str, Any] = {
-    "retry_condition_fn": worth_retrying,
-    "retries": 2,
-    "retry_delay_seconds": [2, 10],
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-}
 
 
-@task(name="networks", task_run_name="networks {parameterization}", **_RETRIED)
+@task(name="networks", task_run_name="networks {parameterization}", **RETRIED)
 @in_one_sentence
 def networks(study: str, parameterization: str) -> int:
     """Measure and train the missing networks of one parameterization; returns how many there were."""
@@ -50,14 +50,14 @@ def networks(study: str, parameterization: str) -> int:
     return opened.compute(progress, only=parameterization)
 
 
-@task(name="fits and guidance", **_RETRIED)
+@task(name="fits and guidance", **RETRIED)
 @in_one_sentence
 def fits(study: str) -> None:
     """Fit exponents, compare architectures, store the stage."""
     _STUDIES[study][0].finish()
 
 
-@task(name="width report", **_RETRIED)
+@task(name="width report", **RETRIED)
 @in_one_sentence
 def width_report(study: str, started: str) -> dict[str, Any]:
     """Provenance and the HTML report; returns the results document."""
@@ -69,13 +69,15 @@ def width_report(study: str, started: str) -> dict[str, Any]:
     description="Networks of growing width beside their infinite-width kernel.",
     validate_parameters=True,
     persist_result=False,
+    **HOOKS,
 )
-def width_study(config: RunConfig, unlock: bool = False) -> Any:
+def width_study(config: Configuration, unlock: bool = False) -> Any:
     """Run (or resume) one width study and return the results document."""
     progress = current_progress()
     name, started = uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        with open_study(config, progress, unlock=unlock) as study:
+        refuse_endless_restarts()
+        with open_study(resolved(config), progress, unlock=unlock) as study:
             _STUDIES[name] = (study, progress)
             try:
                 for parameterization in study.parameterizations:

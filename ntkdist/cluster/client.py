@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
+from ntkdist.cluster.slurm import LOOPBACK, start_slurm
+from ntkdist.cluster.upkeep import kept_up
 from ntkdist.errors import ClusterLost, InputError
 
-LOOPBACK = "127.0.0.1"
 # The driver reaches the workers of these without a detour through the scheduler.
 _NEARBY = ("in-process", "local", "cuda")
 # Preempted workers are normal: what Dask gives up after this many deaths, the executor submits again.
@@ -72,11 +73,18 @@ def open_client(spec: ClusterSpec) -> Iterator[Client]:
         except (TimeoutError, OSError, RuntimeError) as error:
             raise ClusterLost(f"The {spec.type} cluster did not start: {str(error).rstrip('.')}.") from error
         try:
-            with _connect(spec, cluster) as client:
+            with _connect(spec, cluster) as client, kept_up(_size_again(spec, cluster)):
                 yield client
         finally:
             if cluster is not None:
                 cluster.close()
+
+
+def _size_again(spec: ClusterSpec, cluster: Any) -> Callable[[], object] | None:
+    """How to ask a cluster of worker processes for the workers it should have."""
+    if spec.type == "slurm":
+        return lambda: cluster.scale(jobs=spec.workers)
+    return (lambda: cluster.scale(len(cluster.worker_spec))) if spec.type in ("local", "cuda") else None
 
 
 def _connect(spec: ClusterSpec, cluster: Any) -> Client:
@@ -136,13 +144,12 @@ def _start(spec: ClusterSpec) -> Any:
             )
         case "slurm":
             jobqueue = _optional("dask_jobqueue", "slurm")
-            cluster = jobqueue.SLURMCluster(**{**_security(spec), **spec.options})
-            cluster.scale(jobs=spec.workers)
-            return cluster
+            return start_slurm(jobqueue, spec.workers, dict(spec.options), insecure=spec.insecure)
         case "kubernetes":
             operator = _optional("dask_kubernetes.operator", "k8s")
             return operator.KubeCluster(n_workers=spec.workers, **spec.options)
         case "address":
+            _refuse_open_address(spec)
             return None
         case _:
             raise InputError(
@@ -150,12 +157,16 @@ def _start(spec: ClusterSpec) -> Any:
             )
 
 
-def _security(spec: ClusterSpec) -> dict[str, Any]:
-    if spec.insecure:
-        return {}
-    from distributed.security import Security
-
-    return {"security": Security.temporary()}
+def _refuse_open_address(spec: ClusterSpec) -> None:
+    """Whoever reaches a Dask scheduler runs code as its user: off this machine only encrypted, or said so."""
+    address = spec.address or ""
+    host = address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+    if address.startswith("tls://") or host in (LOOPBACK, "localhost", "::1") or spec.insecure:
+        return
+    raise InputError(
+        f"The scheduler {address} is on another machine and not encrypted: use tls:// (with certificates in Dask's "
+        "distributed.comm.tls settings), or say --set cluster.insecure=true on a network you trust."
+    )
 
 
 def _optional(module: str, extra: str) -> Any:

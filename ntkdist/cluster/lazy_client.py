@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from distributed import Client
 
-from ntkdist.cluster.client import LOOPBACK, ClusterSpec, open_client
+from ntkdist.cluster.client import ClusterSpec, open_client
+from ntkdist.cluster.slurm import LOOPBACK
 
 _LOG = logging.getLogger(__name__)
 

@@ -280,7 +280,9 @@ class ClusterConfig(_Section):
     threads_per_worker: int | None = Field(None, ge=1)
     memory_limit: str | None = None
     address: str | None = None
-    options: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool | list[str] | dict[str, str | int | float | bool]] = Field(
+        default_factory=dict, description="Passed on to the cluster's constructor."
+    )
     connect_timeout: Positive = 30.0
     worker_ttl: Positive = Field(60.0, description="Seconds without a heartbeat after which a worker is replaced.")
     insecure: bool = False

@@ -3,7 +3,8 @@
 New rows are normalised as the run's own training rows were (the statistics are not fitted again) and become training
 rows behind the others. A last band of tiles that was not full is computed again as a whole, so that the grown matrix
 has, bit for bit, the tiles of a matrix made of all rows at once. Spectrum, weights, statements and predictions of the
-old matrix are withdrawn.
+old matrix are withdrawn; its weights stay as the place where the next iterative solve starts, and its headline
+numbers stay beside the lot of rows that replaced them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.inputs import count_equal, ragged
 from ntkdist.pipeline.open_run import stored_kernel
 from ntkdist.pipeline.progress import Progress, Silent
+from ntkdist.pipeline.results import collect_results
 from ntkdist.pipeline.run import gram_client
+from ntkdist.pipeline.session import EARLIER_WEIGHTS
+from ntkdist.report.headline import headline
 from ntkdist.store import (
     Identity,
     RunStore,
@@ -99,7 +103,9 @@ def append_rows(
         if not repeated:
             _stage(store, rows, identity, inputs.key, inputs.result)
             grown = _grown(store, rows, identity, digest)
-            commit_append(store, grown, {"source": source.name, "rows": source.n, "digest": digest})
+            before = [vars(number) for number in headline(collect_results(store))]
+            lot = {"source": source.name, "rows": source.n, "digest": digest, "before": before}
+            commit_append(store, grown, lot)
             finish_append(store)
             _checkpoint("append.done")
         computed = _compute(store, client, cluster, progress)
@@ -243,6 +249,9 @@ def _arrays(store: RunStore, rows: _NewRows, n: int, groups: list[Array]) -> dic
     arrays["duplicates"] = ragged(groups)
     if rows.values is not None:
         arrays["y_train"] = np.concatenate([arrays["y_train"], rows.values])
+    known = store.stage_array("solution", "weights") if store.stage("solution") else arrays.get(EARLIER_WEIGHTS)
+    if known is not None:
+        arrays[EARLIER_WEIGHTS] = np.concatenate([known, np.zeros((rows.source.n, known.shape[1]))])
     return arrays
 
 

@@ -22,6 +22,8 @@ from ntkdist.store import RunStore
 from ntkdist.tiling import Tiling
 
 Array = NDArray[Any]
+EARLIER_WEIGHTS = "earlier_weights"
+"""In the inputs of a matrix that was appended to: the weights of the smaller one, zero on the new rows."""
 
 
 class Session:
@@ -52,6 +54,14 @@ class Session:
     def targets(self) -> Array:
         """Encoded training targets, (n, k) float64."""
         return self.store.stage_array("inputs", "y_train")
+
+    @property
+    def earlier_weights(self) -> Array | None:
+        """Weights (n, k) of the matrix before rows were appended, zero on those; None where there were none."""
+        inputs = self.store.stage("inputs")
+        if inputs is None or EARLIER_WEIGHTS not in inputs.arrays:
+            return None
+        return self.store.stage_array("inputs", EARLIER_WEIGHTS)
 
     @cached_property
     def n_test(self) -> int:

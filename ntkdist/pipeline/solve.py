@@ -52,10 +52,12 @@ def solve_weights(
     max_passes: int = 2000,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    x0: Array | None = None,
 ) -> tuple[Solve, str, str]:
     """Solve for the weights of all columns of y (n, k); return (solution, method, why this method).
 
-    With ``checkpoints``, an iteration that was killed goes on from its last state, to the same bits.
+    With ``checkpoints``, an iteration that was killed goes on from its last state, to the same bits. ``x0`` (n, k)
+    is where an iteration starts.
 
     Raises
     ------
@@ -81,6 +83,7 @@ def solve_weights(
             ridge=ridge,
             rtol=rtol,
             max_passes=max_passes,
+            x0=x0,
             progress=tell,
             checkpoint=None if checkpoints is None else _saver(checkpoints),
             resume=None if checkpoints is None else checkpoints.load(),
@@ -128,6 +131,7 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
         (begun["method"], begun["why"]) if begun else pick_method(gram, y.shape[1], settings.rtol, settings.method)
     )
     checkpoints.about = {"method": method, "why": why}
+    x0 = None if method == "cholesky" else session.earlier_weights
     solve, _, _ = solve_weights(
         gram,
         y,
@@ -137,8 +141,10 @@ def compute_solution(session: Session, progress: Progress | None = None) -> dict
         max_passes=settings.max_passes,
         progress=progress,
         checkpoints=checkpoints,
+        x0=x0,
     )
-    result = {
+    result: dict[str, Any] = {
+        "start": "zero" if x0 is None else "the weights before rows were appended",
         "method": method,
         "why": why,
         "ridge": ridge,

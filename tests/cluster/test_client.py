@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
+import dask
 import psutil
 import pytest
 from distributed import Client
@@ -71,6 +73,18 @@ def test_a_worker_killed_in_mid_tile_loses_nothing(tmp_path: object, monkeypatch
     assert sorted(set(seen)) == sorted(Tiling(50, 10))
 
 
+def test_a_worker_that_its_nanny_gave_up_is_replaced() -> None:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "500ms"}),
+        open_client(ClusterSpec(type="local", workers=1)) as client,
+    ):
+        client.retire_workers(close_workers=True)
+        assert not client.ncores()
+        seen: list[tuple[int, int]] = []
+        run_tiles(client, square, Tiling(20, 10), seen.extend)
+        assert sorted(seen) == sorted(Tiling(20, 10))
+
+
 def test_a_scheduler_that_is_not_there_is_told_in_one_sentence() -> None:
     spec = ClusterSpec(type="address", address="tcp://127.0.0.1:9", connect_timeout=1.0)
     with pytest.raises(ClusterLost, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"), open_client(spec):
@@ -80,6 +94,10 @@ def test_a_scheduler_that_is_not_there_is_told_in_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("kind", "extra"), [("cuda", "cuda12"), ("slurm", "slurm"), ("kubernetes", "k8s"), ("moon", "Unknown cluster")]
 )
-def test_a_cluster_whose_package_is_missing_names_the_extra(kind: str, extra: str) -> None:
+def test_a_cluster_whose_package_is_missing_names_the_extra(
+    kind: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("dask_cuda", "dask_jobqueue", "dask_kubernetes", "dask_kubernetes.operator"):
+        monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=extra), open_client(ClusterSpec(type=kind)):
         pass

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ntkdist.report.quantity import count, duration, rate, size
 from ntkdist.report.reading import Results, finished_tiles, items, number, section, series
 from ntkdist.report.rows import Row, row
@@ -75,7 +78,7 @@ def solution_rows(results: Results) -> tuple[Row, ...]:
             f"{solution.get('residual_of', 'stored')} matrix, in float64",
         ),
         row("Convergence", verdict, note=solution.get("reason") or ""),
-        row("Passes over the matrix", count(solution.get("passes")), note=_time(solution.get("seconds"))),
+        row("Passes over the matrix", count(solution.get("passes")), note=_spent(solution)),
     ]
     used = section(solution, "preconditioner")
     if used:
@@ -96,6 +99,12 @@ def solution_rows(results: Results) -> tuple[Row, ...]:
 def _relative(error: object) -> str:
     found = number(error)
     return "" if found is None else f"± {significant(found, 2)} relative"
+
+
+def _spent(solution: Mapping[str, Any]) -> str:
+    """Seconds, and where the iteration began if that was not zero."""
+    start = solution.get("start") or "zero"
+    return ", ".join(p for p in (_time(solution.get("seconds")), "" if start == "zero" else f"from {start}") if p)
 
 
 def _time(seconds: object) -> str:
