@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +16,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
 from server import command, environment, free_port, healthy, kill, running, running_dask, wait_for
 
 from flows.automations import install
@@ -133,28 +133,47 @@ def test_a_scheduled_deployment_is_killed_and_completes_without_computing_a_tile
     assert float(told["ntk-gram"].data) == 100.0
 
 
-def test_two_deployments_share_a_cluster_and_a_cancelled_run_leaves_a_store_that_resumes(
+def ended(client: SyncPrefectClient, run: UUID) -> bool:
+    return state_of(client, run) in ("Completed", "Failed", "Crashed", "Cancelled")
+
+
+def test_two_deployments_share_a_cluster_and_a_cancelled_one_leaves_a_store_that_resumes(
     env: dict[str, str], client: SyncPrefectClient, tmp_path: Path
 ) -> None:
-    port = free_port()
-    here = {**env, "PYTHONPATH": os.pathsep.join(["", env.get("PYTHONPATH", "")])}
+    port, other = free_port(), "ntkdist-kubernetes"
     address = f"tcp://127.0.0.1:{port}"
-    command(env, "--no-prompt", "deploy", "--name", "digits-nightly")
-    command(env, "--no-prompt", "deploy", "--name", "digits-sweep")
+    command(env, "work-pool", "create", other, "--type", "process")
+    command(env, "--no-prompt", "deploy", "--name", "gram-kubernetes", "--name", "digits-nightly")
     shared = {"cluster": {"type": "address", "address": address, "connect_timeout": 60}}
-    big, small = configuration(tmp_path, 2600, "big", **shared), configuration(tmp_path, 300, "small", **shared)
+    big = configuration(tmp_path, 1200, "big", **shared, gram={"tile": 40})
+    small = configuration(tmp_path, 200, "small", **shared)
+    log, store, slow = tmp_path / "worker.log", tmp_path / "big.zarr", tmp_path / "slow"
+    slow.touch()
+    slowly = ["--preload", str(Path(__file__).with_name("slow_tiles.py"))]
+    here = {**env, "SLOW_TILES": str(slow)}
     with (
-        running_dask(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], here, tmp_path),
-        running_dask(["dask_worker", address, "--no-dashboard", "--nthreads", "2"], here, tmp_path),
-        running(["worker", "start", "--pool", POOL, "--type", "process"], env, tmp_path / "worker.log"),
+        running_dask(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], env, tmp_path),
+        running_dask(["dask_worker", address, "--no-dashboard", "--nthreads", "2", *slowly], here, tmp_path),
+        running(["worker", "start", "--pool", POOL, "--type", "process"], env, log),
+        running(["worker", "start", "--pool", other, "--type", "process"], env, log),
     ):
-        long = start_run(client, "ntk-pipeline/digits-nightly", config=big)
-        wait_for(lambda: len(finished_tiles(tmp_path / "big.zarr")) >= 5, 90, "the first run's tiles", every=0.05)
-        short = start_run(client, "ntk-sweep/digits-sweep", config=small, grid={"kernel.depth": [1, 2]})
-        wait_for(lambda: len(list(tmp_path.glob("small-*.zarr"))) >= 1, 60, "the second run's store")
-        wait_for(
-            lambda: state_of(client, short) in ("Completed", "Failed", "Crashed"), 120, "the second run to complete"
-        )
-        assert state_of(client, short) == "Completed", told_of(client, short, tmp_path / "worker.log")
-        wait_for(lambda: state_of(client, long) in ("Completed", "Failed", "Crashed"), 120, "the first run to end")
-        assert state_of(client, long) == "Completed", told_of(client, long, tmp_path / "worker.log")
+        long = start_run(client, "ntk-gram/gram-kubernetes", config=big)
+        at_first = len(wait_for(lambda: finished_tiles(store), 90, "the first run's tiles", every=0.05))
+        short = start_run(client, "ntk-pipeline/digits-nightly", config=small)
+        wait_for(lambda: ended(client, short), 120, "the second run to end")
+        assert state_of(client, short) == "Completed", told_of(client, short, log)
+        meanwhile = finished_tiles(store)
+        assert len(meanwhile) > at_first, "the first run was starved by the second"
+        assert state_of(client, long) == "Running", "the first run was over too soon to share anything"
+        client.set_flow_run_state(long, Cancelling())
+        wait_for(lambda: ended(client, long), 60, "the first run to be cancelled")
+        assert state_of(client, long) == "Cancelled", told_of(client, long, log)
+        kept = finished_tiles(store)
+        assert len(kept) < 465, "the first run was over before it was cancelled"
+        slow.unlink()
+        again = start_run(client, "ntk-gram/gram-kubernetes", config=big)
+        wait_for(lambda: ended(client, again), 120, "the cancelled run to be completed by another")
+        assert state_of(client, again) == "Completed", told_of(client, again, log)
+    after = finished_tiles(store)
+    assert len(after) == 465
+    assert {file: after[file] for file in kept} == kept
