@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from ntkdist.cluster.waiting import Completed, Patience, lost_cluster_in_words
+from ntkdist.cluster.waiting import Completed, Patience, fetched, lost_cluster_in_words
 from ntkdist.errors import ClusterLost
 from ntkdist.tiling import Tile
 
@@ -56,9 +56,14 @@ def run_tiles(
     finished_at_last_blame: dict[Tile, int] = {}
 
     def submit(places: Iterable[Tile]) -> None:
-        for i, j in places:
-            future = client.submit(compute, i, j, pure=False, key=f"tile-{i}-{j}-{id(waiting):x}-{lost_in_a_row[i, j]}")
-            waiting[future] = (i, j)
+        # One message for all of them: a message a tile is what limits a driver of hundreds of workers.
+        wanted = list(places)
+        if not wanted:
+            return
+        keys = [f"tile-{i}-{j}-{id(waiting):x}-{lost_in_a_row[i, j]}" for i, j in wanted]
+        futures = client.map(compute, *zip(*wanted, strict=True), key=keys, pure=False)
+        for place, future in zip(wanted, futures, strict=True):
+            waiting[future] = place
             completed.add(future)
 
     def blame(place: Tile, error: KilledWorker) -> None:
@@ -84,14 +89,14 @@ def run_tiles(
                 results: list[T] = []
                 lost: list[tuple[Tile, KilledWorker]] = []
                 failure: Exception | None = None
-                for future in batch:
+                # A finished tile's receipt may go down with its worker while it is fetched.
+                for future, (result, error) in fetched(client, batch).items():
                     place = waiting.pop(future)
-                    # A finished tile's receipt may go down with its worker while it is fetched.
-                    try:
-                        results.append(future.result())
-                    except KilledWorker as error:
+                    if error is None:
+                        results.append(result)
+                    elif isinstance(error, KilledWorker):
                         lost.append((place, error))
-                    except Exception as error:  # noqa: BLE001 - raised below, after what came with it is delivered
+                    else:
                         failure = failure or error
                 finished += len(results)
                 if results:

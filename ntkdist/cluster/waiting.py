@@ -118,6 +118,25 @@ class Completed:
             yield batch
 
 
+def fetched(client: Client, futures: list[Future[Any]]) -> dict[Future[Any], tuple[Any, Exception | None]]:
+    """Each future's result, or None and its error.
+
+    All results come in one round; only where one of them fails is each asked for on its own.
+    """
+    try:
+        if all(future.status == "finished" for future in futures):
+            return {f: (r, None) for f, r in zip(futures, client.gather(futures), strict=True)}
+    except Exception:  # noqa: BLE001 - whose error this is comes out below
+        pass
+    outcomes: dict[Future[Any], tuple[Any, Exception | None]] = {}
+    for future in futures:
+        try:
+            outcomes[future] = (future.result(), None)
+        except Exception as error:  # noqa: BLE001 - the caller's, who knows which tile it was
+            outcomes[future] = (None, error)
+    return outcomes
+
+
 @contextmanager
 def lost_cluster_in_words() -> Iterator[None]:
     """Translate Dask's ways of saying that the cluster is gone into one sentence."""

@@ -40,7 +40,6 @@ from ntkdist.pipeline.gram import compute_gram
 from ntkdist.pipeline.inputs import count_equal, ragged
 from ntkdist.pipeline.open_run import stored_kernel
 from ntkdist.pipeline.progress import Progress, Silent
-from ntkdist.pipeline.results import collect_results
 from ntkdist.pipeline.run import gram_client
 from ntkdist.pipeline.session import EARLIER_WEIGHTS
 from ntkdist.report.headline import headline
@@ -103,8 +102,7 @@ def append_rows(
         if not repeated:
             _stage(store, rows, identity, inputs.key, inputs.result)
             grown = _grown(store, rows, identity, digest)
-            before = [vars(number) for number in headline(collect_results(store))]
-            lot = {"source": source.name, "rows": source.n, "digest": digest, "before": before}
+            lot = {"source": source.name, "rows": source.n, "digest": digest, "before": _headline(store)}
             commit_append(store, grown, lot)
             finish_append(store)
             _checkpoint("append.done")
@@ -250,9 +248,16 @@ def _arrays(store: RunStore, rows: _NewRows, n: int, groups: list[Array]) -> dic
     if rows.values is not None:
         arrays["y_train"] = np.concatenate([arrays["y_train"], rows.values])
     known = store.stage_array("solution", "weights") if store.stage("solution") else arrays.get(EARLIER_WEIGHTS)
-    if known is not None:
+    if known is not None and rows.values is not None and known.shape == (n, rows.values.shape[1]):
         arrays[EARLIER_WEIGHTS] = np.concatenate([known, np.zeros((rows.source.n, known.shape[1]))])
     return arrays
+
+
+def _headline(store: RunStore) -> list[dict[str, str]]:
+    """The numbers that the append withdraws, as a reader knew them."""
+    stages = {name: store.stage(name) for name in ("spectrum", "theory", "predictions")}
+    results = {name: stage.result for name, stage in stages.items() if stage is not None}
+    return [vars(number) for number in headline(results)]
 
 
 def _grown(store: RunStore, rows: _NewRows, identity: Identity, digest: str) -> Identity:

@@ -80,8 +80,8 @@ def compute_gram(
     identity = store.identity
     assert identity is not None
     tiles = store.tiles
-    wanted = None if only is None else set(only)
-    todo = [t for t in tiles.missing() if wanted is None or t in wanted]
+    # Asked for one band, do not look at the receipts of a million tiles.
+    todo = tiles.missing() if only is None else [t for t in only if tiles.receipt(*t) is None]
     tiling = tiles.tiling
     total = sum(tiling.entries(i, j) for i, j in todo)
     progress.start("gram", total, "entries")

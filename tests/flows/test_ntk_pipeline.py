@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
 from sklearn.datasets import load_digits
 
 from flows.ntk_pipeline import ntk_pipeline
@@ -19,11 +17,7 @@ from ntkdist.errors import InputError
 from ntkdist.pipeline.run import run
 from ntkdist.store import RunStore
 
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def config(folder: Path, *overrides: str) -> RunConfig:

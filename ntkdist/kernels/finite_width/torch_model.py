@@ -7,9 +7,11 @@ to (n, k).  A checkpoint is read with ``weights_only=True``, so it runs no code.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +68,14 @@ def load_model(
     fixed = {key: p.detach() for key, p in module.named_parameters() if not p.requires_grad}
     fixed |= dict(module.named_buffers())
 
+    # functional_call puts the parameters into the module while it runs, so tiles of several threads need one each.
+    own = threading.local()
+
     def call(parameters: dict[str, Any], x: Any) -> Any:
+        if not hasattr(own, "module"):
+            own.module = copy.deepcopy(module)
         batch = x[None] if input_shape is None else x.reshape(1, *input_shape)
-        out = torch.func.functional_call(module, {**fixed, **parameters}, (batch,))
+        out = torch.func.functional_call(own.module, {**fixed, **parameters}, (batch,))
         return out.reshape(-1)
 
     digest = hashlib.sha256(f"{name} {input_shape}".encode())

@@ -11,11 +11,15 @@ flops, and memory for a few parameter vectors only.  The cheaper one whose memor
 from __future__ import annotations
 
 import importlib
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 from ntkdist.errors import OutOfSpace
 from ntkdist.kernels.finite_width.torch_model import TorchModel, import_torch
+
+# PyTorch counts the levels of forward-mode differentiation once for all threads of a process.
+_FORWARD_MODE = threading.Lock()
 
 METHODS = ("auto", "jacobian", "products")
 _BACKWARD, _FORWARD_MODE = 2.0, 3.0
@@ -117,7 +121,8 @@ def product_ntk(model: TorchModel, x: Any, z: Any, output: str | int, block: int
             def push(v: Any, tangent: Any = tangent) -> Any:
                 return torch.func.jvp(lambda p: model.call(p, v), (model.parameters,), (tangent,))[1]
 
-            pushed = torch.vmap(push, chunk_size=block)(x)
+            with _FORWARD_MODE:
+                pushed = torch.vmap(push, chunk_size=block)(x)
             per_output.append(pushed if output == "full" else pushed[:, k])
         stacked = torch.stack(per_output, -1)
         columns.append(stacked if output == "full" else stacked.mean(-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,14 @@ def test_refusals_when_rows_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"pip install \"ntkdist\[torch\]\""):
         TorchKernel("torch_models:dense")
+
+
+@pytest.mark.parametrize("method", ["jacobian", "products"])
+def test_one_kernel_gives_several_threads_the_same_tiles(method: str) -> None:
+    x = np.random.default_rng(2).standard_normal((24, 4))
+    kernel = TorchKernel("torch_models:dense", method=method, device="cpu")
+    alone = kernel.tile(x)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(kernel.tile, [x] * 24))
+    for tile in together:
+        np.testing.assert_array_equal(tile, alone)
