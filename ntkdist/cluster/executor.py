@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from ntkdist.cluster.waiting import Completed, Patience, fetched, lost_cluster_in_words
+from ntkdist.cluster.waiting import Completed, Patience, lost_cluster_in_words
 from ntkdist.errors import ClusterLost
 from ntkdist.tiling import Tile
 
@@ -90,14 +90,14 @@ def run_tiles(
                 lost: list[tuple[Tile, KilledWorker]] = []
                 failure: Exception | None = None
                 # A finished tile's receipt may go down with its worker while it is fetched.
-                for future, (result, error) in fetched(client, batch).items():
+                for future, outcome in completed.fetch(batch).items():
                     place = waiting.pop(future)
-                    if error is None:
-                        results.append(result)
-                    elif isinstance(error, KilledWorker):
-                        lost.append((place, error))
+                    if outcome.error is None:
+                        results.append(outcome.result)
+                    elif isinstance(outcome.error, KilledWorker):
+                        lost.append((place, outcome.error))
                     else:
-                        failure = failure or error
+                        failure = failure or outcome.error
                 finished += len(results)
                 if results:
                     done(results)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from distributed import Client, Future
@@ -69,6 +70,14 @@ class Patience:
         return 0
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: its result, or its error."""
+
+    result: Any
+    error: Exception | None = None
+
+
 # A finished future becomes lost when the worker that holds its result dies, and pending when it is computed again.
 _UNDECIDED = ("lost", "pending")
 
@@ -89,6 +98,17 @@ class Completed:
         """Watch one more future."""
         self._open += 1
         future.add_done_callback(self._done.put)
+
+    def later(self, futures: list[Future[Any]]) -> None:
+        """Give back futures of a batch whose results could not be fetched; they come again."""
+        self._open += len(futures)
+        self._lost += futures
+
+    def fetch(self, batch: list[Future[Any]]) -> dict[Future[Any], Outcome]:
+        """What became of a batch's futures; those that cannot be said now come again in a later batch."""
+        outcomes = fetched(self._client, batch, self._patience.scheduler) if batch else {}
+        self.later([future for future in batch if future not in outcomes])
+        return outcomes
 
     def batches(self) -> Iterator[list[Future[Any]]]:
         """Yield what has finished since the last time, until nothing is open; look at the cluster meanwhile.
@@ -118,22 +138,27 @@ class Completed:
             yield batch
 
 
-def fetched(client: Client, futures: list[Future[Any]]) -> dict[Future[Any], tuple[Any, Exception | None]]:
-    """Each future's result, or None and its error.
+def fetched(client: Client, futures: list[Future[Any]], seconds: float) -> dict[Future[Any], Outcome]:
+    """The results (or errors) of those futures that say so within ``seconds``.
 
-    All results come in one round; only where one of them fails is each asked for on its own.
+    All results come in one round; only where one of them fails is each asked for on its own. A result is missing when
+    the scheduler does not answer, or when it went down with its worker just now and is being computed again.
     """
-    try:
-        if all(future.status == "finished" for future in futures):
-            return {f: (r, None) for f, r in zip(futures, client.gather(futures), strict=True)}
-    except Exception:  # noqa: BLE001 - whose error this is comes out below
-        pass
-    outcomes: dict[Future[Any], tuple[Any, Exception | None]] = {}
+    if all(future.status == "finished" for future in futures):
+        try:
+            found = client.sync(partial(client.gather, futures, asynchronous=True), callback_timeout=seconds)
+            return {future: Outcome(result) for future, result in zip(futures, found, strict=True)}
+        except TimeoutError:
+            return {}
+        except Exception:  # noqa: BLE001 - whose error this is comes out below
+            pass
+    outcomes: dict[Future[Any], Outcome] = {}
     for future in futures:
         try:
-            outcomes[future] = (future.result(), None)
+            outcomes[future] = Outcome(future.result(timeout=seconds))
         except Exception as error:  # noqa: BLE001 - the caller's, who knows which tile it was
-            outcomes[future] = (None, error)
+            if not isinstance(error, TimeoutError) or future.status == "error":
+                outcomes[future] = Outcome(None, error)
     return outcomes
 
 

@@ -19,7 +19,7 @@ from ntkdist.errors import OutOfSpace
 from ntkdist.kernels.finite_width.torch_model import TorchModel, import_torch
 
 # PyTorch counts the levels of forward-mode differentiation once for all threads of a process.
-_FORWARD_MODE = threading.Lock()
+_ONE_AT_A_TIME = threading.Lock()
 
 METHODS = ("auto", "jacobian", "products")
 _BACKWARD, _FORWARD_MODE = 2.0, 3.0
@@ -121,7 +121,7 @@ def product_ntk(model: TorchModel, x: Any, z: Any, output: str | int, block: int
             def push(v: Any, tangent: Any = tangent) -> Any:
                 return torch.func.jvp(lambda p: model.call(p, v), (model.parameters,), (tangent,))[1]
 
-            with _FORWARD_MODE:
+            with _ONE_AT_A_TIME:
                 pushed = torch.vmap(push, chunk_size=block)(x)
             per_output.append(pushed if output == "full" else pushed[:, k])
         stacked = torch.stack(per_output, -1)
