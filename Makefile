@@ -21,7 +21,7 @@ demo: install  ## the NTK analysis of the handwritten digits, into runs/digits.z
 	$(BIN)/python -m flows.ntk_pipeline $(CONF)
 
 test: install  ## all tests, with coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= tests
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= tests
 	$(BIN)/python -m coverage report --fail-under=94
 
 lint: install  ## formatter, linter, type checker, import contracts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -39,33 +41,35 @@ def density(z):
     return mpmath.exp(-z * z / 2) / mpmath.sqrt(2 * mpmath.pi)
 
 
+def panels(ends):
+    """Nodes and weights of Gauss–Legendre with 60 points between each pair of ends."""
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    pairs = [((b - a) / 2, (a + b) / 2) for a, b in pairwise(sorted(ends))]
+    return np.concatenate([h * nodes + m for h, m in pairs]), np.concatenate([h * weights for h, _ in pairs])
+
+
 def expectation(phi, kinks, q1, q2, rho):
-    """E φ(u)φ(v) at 25 digits, by nested Gauss–Legendre split at kinks: u first, then v given u."""
-    with mpmath.workdps(25):
-        r1, r2, rho = mpmath.sqrt(q1), mpmath.sqrt(q2), mpmath.mpf(rho)
-        s = mpmath.sqrt(1 - rho * rho)
-
-        def given(z):
-            ends = sorted(
-                {-9.0, -3.0, 0.0, 3.0, 9.0, *(t for k in kinks if -9 < (t := float((k / r2 - rho * z) / s)) < 9)}
-            )
-            inner = mpmath.quad(lambda y: phi(r2 * (rho * z + s * y)) * mpmath.exp(-y * y / 2), ends, maxdegree=4)
-            return inner * phi(r1 * z) * mpmath.exp(-z * z / 2)
-
-        return mpmath.quad(given, sorted({-9.0, -3.0, 0.0, 3.0, 9.0, *(float(k / r1) for k in kinks)}), maxdegree=4) / (
-            2 * mpmath.pi
-        )
+    """E φ(u)φ(v) to rounding, by nested Gauss–Legendre split at kinks: u first, then v given u."""
+    r1, r2, s = np.sqrt(q1), np.sqrt(q2), np.sqrt(1 - rho * rho)
+    cuts = {-9.0, -3.0, 0.0, 3.0, 9.0}
+    total = 0.0
+    for z, weight in zip(*panels({*cuts, *(k / r1 for k in kinks)}), strict=True):
+        y, inner = panels({*cuts, *(t for k in kinks if -9 < (t := (k / r2 - rho * z) / s) < 9)})
+        given = float(np.sum(inner * phi(r2 * (rho * z + s * y)) * np.exp(-y * y / 2)))
+        total += weight * given * float(phi(r1 * z)) * np.exp(-z * z / 2)
+    return total / (2 * np.pi)
 
 
-@pytest.mark.parametrize("name", ["tanh", "hard_tanh"])
-def test_nngp_of_one_layer_is_the_gaussian_integral(name):
-    phi, kinks = MP[name]
+@pytest.mark.parametrize(
+    ("name", "phi", "kinks"), [("tanh", np.tanh, []), ("hard_tanh", lambda x: np.clip(x, -1, 1), [-1, 1])]
+)
+def test_nngp_of_one_layer_is_the_gaussian_integral(name, phi, kinks):
     kernel = Kernel(1, name, sigma_w=1.0)
     x, z = np.array([[0.9, 0.3]]), np.array([[-0.2, 1.1]])
     q1, q2 = float(np.sum(x * x)), float(np.sum(z * z))
     want = expectation(phi, kinks, q1, q2, float((x @ z.T)[0, 0]) / np.sqrt(q1 * q2))
     top = np.sqrt(kernel.diagonal(x, "nngp") * kernel.diagonal(z, "nngp"))[0]
-    assert abs(kernel.tile(x, z, "nngp")[0, 0] - float(want)) <= 1e-13 * top
+    assert abs(kernel.tile(x, z, "nngp")[0, 0] - want) <= 1e-13 * top
 
 
 @pytest.mark.parametrize("name", sorted(MP))
