@@ -4,7 +4,7 @@ contraction, by torch.func's NTK-vector products.
     python benchmarks/empirical.py --width 2048 --n 1000 --features 64 --depth 2 --columns 4
 
 The structured kernel and the Jacobian contraction are computed whole, n × n, in float64 and compared entry by entry;
-with ``--rows`` the contraction is that of the first rows, and its seconds are scaled by (n/rows)², marked as extrapolated.
+with ``--rows`` the contraction is that of the first rows, its seconds scaled by (n/rows)² and marked as extrapolated.
 NTK-vector products cost the same for every column, so ``--columns`` of them are timed and n/columns times that is
 reported, marked as extrapolated.  Each way runs in a process of its own, so that its peak memory is its own.
 """
