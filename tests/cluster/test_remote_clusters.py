@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dask
@@ -51,8 +52,10 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for job in tmp_path.glob("job-*.sh"):
-        subprocess.run(["pkill", "-f", str(job)], check=False)
+    for process in psutil.process_iter(["cmdline"]):
+        if f"{tmp_path}/job-" in " ".join(process.info["cmdline"] or []):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def spec(**more: object) -> ClusterSpec:

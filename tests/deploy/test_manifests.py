@@ -6,6 +6,7 @@ import base64
 import importlib.resources
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def test_nothing_is_open_and_no_secret_is_in_a_file() -> None:
             assert not re.search(r"(password|_token|auth_string)\s*[:=]\s*\S", text, re.IGNORECASE), path
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the script needs openssl")
 def test_the_certificates_script_makes_a_secret_whose_certificate_its_authority_signed(tmp_path: Path) -> None:
     made = subprocess.run(["sh", str(KUBERNETES / "certificates.sh")], capture_output=True, text=True, check=True)
     secret = yaml.safe_load(made.stdout)
