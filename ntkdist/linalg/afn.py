@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
 
-from ntkdist.linalg.neighbours import earlier_neighbours, entries
+from ntkdist.linalg.neighbours import correlation_scale, earlier_neighbours, entries
 from ntkdist.linalg.operator import Operator
 from ntkdist.linalg.rpcholesky import LowRankPreconditioner
 
@@ -162,7 +162,7 @@ def locality(
     if len(rest) < 2:
         return 1.0
     which = np.arange(max(0, len(rest) - sample), len(rest))
-    columns = op.columns(rest[which])[rest]
+    columns = op.columns(rest[which])[rest] * correlation_scale(op)[rest][:, None]
     nearest = np.full((len(which), neighbours), -1, dtype=np.int64)
     for k, i in enumerate(which):
         found = _top(columns[:i, k], neighbours)

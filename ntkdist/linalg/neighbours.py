@@ -1,7 +1,8 @@
 """Nearest earlier rows in one scan of the tiles, and entries of K gathered tile by tile.
 
-A kernel's largest entries in a row mark its nearest neighbours. In a given order, every row keeps its m largest
-entries among the rows before it; each tile serves its rows and, transposed, its columns.
+A row's nearest neighbours are those of largest correlation K_ij/√(K_ii K_jj): the largest entries alone mark the
+longest rows instead, and an inverse factor on them takes several times the passes. In a given order, every row keeps
+its m nearest among the rows before it; each tile serves its rows and, transposed, its columns.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Array = NDArray[Any]
 
 
 def earlier_neighbours(op: Operator, order: Array, count: int) -> Array:
-    """For each position of ``order`` (a list of rows of K) the ``count`` positions before it with the largest entries.
+    """For each position of ``order`` (a list of rows of K) the ``count`` positions before it of largest correlation.
 
     Returns (len(order), count) int64, sorted by position with −1 (none) first.
     """
@@ -26,9 +27,20 @@ def earlier_neighbours(op: Operator, order: Array, count: int) -> Array:
     position[order] = np.arange(len(order))
     best = np.full((len(order), count), -np.inf)
     where = np.full((len(order), count), -1, dtype=np.int64)
+    scale = correlation_scale(op)
     for rows, cols, tile in lower_tiles(op):
-        _scan(np.ascontiguousarray(tile), position[rows], position[cols], rows == cols, best, where)
+        _scan(
+            np.ascontiguousarray(tile), scale[rows], scale[cols], position[rows], position[cols], rows == cols,
+            best, where,
+        )  # fmt: skip
     return np.sort(where, axis=1)
+
+
+def correlation_scale(op: Operator) -> Array:
+    """1/√K_ii (n,), 1 where the diagonal is not positive."""
+    diagonal = np.asarray(op.diagonal(), dtype=np.float64)
+    positive = diagonal > 0
+    return np.where(positive, 1.0 / np.sqrt(np.where(positive, diagonal, 1.0)), 1.0)
 
 
 def entries(op: Operator, rows: Array, cols: Array) -> Array:
@@ -49,7 +61,7 @@ def entries(op: Operator, rows: Array, cols: Array) -> Array:
 
 
 @njit(nogil=True, cache=True)
-def _scan(tile, row_position, col_position, diagonal, best, where):  # type: ignore[no-untyped-def]
+def _scan(tile, row_scale, col_scale, row_position, col_position, diagonal, best, where):  # type: ignore[no-untyped-def]
     for r in range(tile.shape[0]):
         p = row_position[r]
         if p < 0:
@@ -58,10 +70,11 @@ def _scan(tile, row_position, col_position, diagonal, best, where):  # type: ign
             q = col_position[c]
             if q < 0 or q == p:
                 continue
+            near = tile[r, c] * row_scale[r] * col_scale[c]
             if q < p:
-                _offer(tile[r, c], q, best[p], where[p])
+                _offer(near, q, best[p], where[p])
             elif not diagonal:
-                _offer(tile[r, c], p, best[q], where[q])
+                _offer(near, p, best[q], where[q])
 
 
 @njit(nogil=True, cache=True)
