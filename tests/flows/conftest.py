@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.testing.utilities import prefect_test_harness
@@ -12,3 +14,14 @@ from prefect.testing.utilities import prefect_test_harness
 def prefect_server() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page takes as long as all the rest of a small run; ``tests/report`` tests it."""
+
+    def mark(results: dict[str, Any], path: Path) -> Path:
+        path.write_text(f"the report of {results['run']}", encoding="utf-8")
+        return path
+
+    monkeypatch.setattr("ntkdist.pipeline.run.write_report", mark)

@@ -17,6 +17,7 @@ from ntkdist.config import RunConfig, parse_config
 from ntkdist.errors import InputError, Unresolvable
 from ntkdist.pipeline.results import collect_results
 from ntkdist.pipeline.run import run
+from ntkdist.report import write_report
 from ntkdist.store import RunStore
 
 
@@ -198,8 +199,10 @@ def test_an_opened_run_is_labelled_lazy_and_symmetric(finished: tuple[Path, dict
         opened.predict(np.ones((2, 3)))
 
 
-def test_the_report_is_one_file_without_external_requests(finished: tuple[Path, dict[str, Any]]) -> None:
-    page = html.unescape((finished[0] / "a.html").read_text())
+def test_the_report_is_one_file_without_external_requests(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    page = html.unescape(write_report(finished[1], tmp_path / "a.html").read_text())
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
