@@ -38,6 +38,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
     return {
         **os.environ,
         "PREFECT_HOME": str(home),
+        "NTKDIST_HOME": str(REPOSITORY),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",

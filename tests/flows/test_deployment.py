@@ -148,6 +148,8 @@ def test_two_deployments_share_a_cluster_and_a_cancelled_one_leaves_a_store_that
     address = f"tcp://127.0.0.1:{port}"
     command(env, "work-pool", "create", other, "--type", "process")
     command(env, "--no-prompt", "deploy", "--name", "gram-kubernetes", "--name", "digits-nightly")
+    steps = client.read_deployment_by_name("ntk-gram/gram-kubernetes").pull_steps
+    assert steps == [{"prefect.deployments.steps.set_working_directory": {"directory": env["NTKDIST_HOME"]}}]
     shared = {"cluster": {"type": "address", "address": address, "connect_timeout": 60}}
     big = configuration(tmp_path, 1200, "big", **shared, gram={"tile": 40})
     small = configuration(tmp_path, 200, "small", **shared)
