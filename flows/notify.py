@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from ntkdist.errors import InputError
 
 
-def tell(flow: FlowDocument, run: FlowRun, state: State[Any]) -> None:
+def tell(flow: FlowDocument, flow_run: FlowRun, state: State[Any]) -> None:
     """Send one sentence about an ended flow run; nothing unless ``NTKDIST_NOTIFY`` is set.
 
     Raises
@@ -35,7 +35,9 @@ def tell(flow: FlowDocument, run: FlowRun, state: State[Any]) -> None:
         raise InputError(f"NTKDIST_NOTIFY: the block {name} is a {type(block).__name__}, which does not notify.")
     sentence = state.message or "no message"
     notify: Any = block.notify
-    notify(f"{flow.name} run {run.name} is {state.name}: {sentence}", subject=f"ntkdist: {run.name} {state.name}")
+    notify(
+        f"{flow.name} run {flow_run.name} is {state.name}: {sentence}", subject=f"ntkdist: {flow_run.name} {state.name}"
+    )
 
 
 HOOKS: dict[str, Any] = {"on_completion": [tell], "on_failure": [tell], "on_crashed": [tell]}

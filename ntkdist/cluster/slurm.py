@@ -17,6 +17,8 @@ def start_slurm(jobqueue: Any, workers: int, options: dict[str, Any], *, insecur
     loopback interface. ``options`` go to the constructor and win.
     """
     given = dict(options)
+    # One worker a job: Dask sees that a job has ended by its one worker, and tiles share the cores by threads.
+    given.setdefault("processes", 1)
     scheduler = {"dashboard_address": f"{LOOPBACK}:0", **given.pop("scheduler_options", {})}
     extra = [*given.pop("worker_extra_args", []), "--no-dashboard"]
     secured: dict[str, Any] = {} if insecure else {"security": Security.temporary(), "protocol": "tls://"}

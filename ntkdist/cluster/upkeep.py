@@ -7,10 +7,12 @@ size again makes Dask start what is missing, and does nothing where nothing is.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_LOG = logging.getLogger(__name__)
 _EVERY = 5.0
 
 
@@ -24,7 +26,10 @@ def kept_up(ask: Callable[[], object] | None, every: float = _EVERY) -> Iterator
 
     def keep() -> None:
         while not over.wait(every):
-            ask()
+            try:
+                ask()
+            except Exception:  # noqa: BLE001 - the next time may find the cluster in a better state
+                _LOG.warning("the cluster could not be asked for its size", exc_info=True)
 
     thread = threading.Thread(target=keep, name="ntkdist-upkeep", daemon=True)
     thread.start()

@@ -93,6 +93,12 @@ def test_names_agree_between_the_manifests_and_the_run() -> None:
     config = load_config(KUBERNETES / "run.yaml")
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     assert config.cluster.address == f"tls://{name}-scheduler.{namespace}.svc:8786"
+    (address,) = (
+        e["value"]
+        for e in cluster["spec"]["worker"]["spec"]["containers"][0]["env"]
+        if e["name"] == "DASK_SCHEDULER_ADDRESS"
+    )
+    assert address == config.cluster.address
     driver_spec = driver["spec"]["template"]["spec"]
     for pod in (cluster["spec"]["worker"]["spec"], driver_spec):
         assert claim["metadata"]["name"] in {

@@ -64,6 +64,14 @@ def test_a_job_that_lost_its_workers_is_queued_again(tmp_path: Path) -> None:
     assert calls(tmp_path)[1:] == ["scontrol requeue 42"]
 
 
+def test_a_job_that_was_requeued_takes_its_own_lock_over_and_does_not_lose_its_workers_for_ever(tmp_path: Path) -> None:
+    env = {**folder_with(tmp_path, code=5), "SLURM_RESTART_COUNT": "5"}
+    done = subprocess.run(["bash", str(SCRIPT), "c.yaml"], env=env, check=False)
+    assert done.returncode == 5
+    (call,) = calls(tmp_path)
+    assert call.endswith("--unlock")
+
+
 def test_without_a_configuration_it_says_how_it_is_called(tmp_path: Path) -> None:
     done = subprocess.run(["bash", str(SCRIPT)], env=folder_with(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode != 0
