@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from prefect.settings import PREFECT_API_URL
 
 from flows.automations import HEARTBEAT_SECONDS, TAG
 from flows.ntk_pipeline import ntk_pipeline
@@ -47,7 +46,7 @@ def served(conf: Path, *, cron: str | None, every: float | None, name: str | Non
     load_config(conf)
     if (cron is None) == (every is None):
         raise InputError("Give exactly one schedule: --cron '0 2 * * *', or --every HOURS.")
-    if not PREFECT_API_URL.value():
+    if not os.environ.get("PREFECT_API_URL"):
         raise InputError("PREFECT_API_URL names no server: start one with `prefect server start` and set it.")
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT_SECONDS))
     ntk_pipeline.serve(
