@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
+import httpx
 import typer
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
@@ -19,9 +20,11 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
+from prefect.settings import PREFECT_API_URL
 
 from ntkdist.cli.app import guarded
 from ntkdist.cli.console import out, plain
+from ntkdist.errors import InputError
 
 TAG = "ntkdist-resumes"
 HEARTBEAT_SECONDS = 30
@@ -95,7 +98,18 @@ def automations_command(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Install the automations on the Prefect server that PREFECT_API_URL names."""
-    for name, new in install(timedelta(seconds=silence)):
+    server = PREFECT_API_URL.value()
+    if not server:
+        raise InputError(
+            "PREFECT_API_URL names no server, and automations on one that ends with this command do nothing."
+        )
+    try:
+        done = install(timedelta(seconds=silence))
+    except httpx.TransportError as error:
+        raise InputError(
+            f"No Prefect server answers at {server} ({error}): start it, or correct PREFECT_API_URL."
+        ) from error
+    for name, new in done:
         out.print(plain(f"{'created' if new else 'updated'}: {name}"), markup=False, soft_wrap=True)
 
 

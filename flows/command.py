@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, cast
-
 import typer
 
+from flows.shown import run_and_show
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
-from ntkdist.cli.bars import Bars
-from ntkdist.cli.console import out, plain, print_json
-from ntkdist.cli.table import print_summary
 from ntkdist.config import load_config
-from ntkdist.pipeline.run import report_path
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -31,16 +25,8 @@ def ntk_pipeline_command(
     config = load_config(conf, options.with_workers(overrides, workers))
     # Prefect takes a second to import: a mistake in the configuration is told before that.
     from flows.ntk_pipeline import ntk_pipeline
-    from flows.running import reporting_to
 
-    with Bars() as bars, reporting_to(bars):
-        results = cast(dict[str, Any], ntk_pipeline(config, unlock=unlock))
-    if json:
-        print_json(results)
-        return
-    print_summary(results)
-    page = report_path(Path(config.store))
-    out.print(plain(f"Store: {config.store}   Report: {page}"), markup=False, soft_wrap=True)
+    run_and_show(ntk_pipeline, config, unlock=unlock, json=json)
 
 
 def main() -> None:

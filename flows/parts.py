@@ -6,8 +6,7 @@ Each resumes the run's store: a night can compute the matrix on GPUs, and the ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import typer
 from prefect import flow
@@ -16,16 +15,13 @@ from prefect.states import Failed
 from flows.notify import HOOKS
 from flows.ntk_pipeline import RUNNER
 from flows.published import publish_results
-from flows.running import Configuration, live_run, refuse_endless_restarts, reporting_to, resolved
+from flows.running import Configuration, live_run, refuse_endless_restarts, resolved
+from flows.shown import run_and_show
 from flows.steps import run_stages
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
-from ntkdist.cli.bars import Bars
-from ntkdist.cli.console import out, plain, print_json
-from ntkdist.cli.table import print_summary
 from ntkdist.config import load_config
 from ntkdist.errors import NtkdistError
-from ntkdist.pipeline.run import report_path
 
 _OPTIONS: dict[str, Any] = {"task_runner": RUNNER, "validate_parameters": True, "persist_result": False, **HOOKS}
 
@@ -72,14 +68,7 @@ def _command(part: Callable[..., Any]) -> Callable[..., None]:
         debug: options.Debug = False,
     ) -> None:
         config = load_config(conf, options.with_workers(overrides, workers))
-        with Bars() as bars, reporting_to(bars):
-            results = cast(dict[str, Any], part(config, unlock=unlock))
-        if json:
-            print_json(results)
-            return
-        print_summary(results)
-        page = report_path(Path(config.store))
-        out.print(plain(f"Store: {config.store}   Report: {page}"), markup=False, soft_wrap=True)
+        run_and_show(part, config, unlock=unlock, json=json)
 
     return command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,8 @@ def refuse_endless_restarts() -> None:
 @contextmanager
 def live_run(config: RunConfig) -> Iterator[tuple[str, Live]]:
     """The open parts of one flow run, under a name its tasks find them by."""
+    # Prefect's logging would print Dask's every connection between the lines a user reads.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     name = uuid.uuid4().hex
     LIVE[name] = Live(config, current_progress())
     try:

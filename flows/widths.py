@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import typer
 from prefect import flow, task
@@ -22,19 +21,15 @@ from flows.running import (
     current_progress,
     outcome,
     refuse_endless_restarts,
-    reporting_to,
     resolved,
 )
+from flows.shown import run_and_show
 from flows.stages import RETRIED, in_one_sentence
 from ntkdist.cli import options
 from ntkdist.cli.app import guarded
-from ntkdist.cli.bars import Bars
-from ntkdist.cli.console import out, plain, print_json
-from ntkdist.cli.table import print_summary
 from ntkdist.config import load_config
 from ntkdist.errors import NtkdistError
 from ntkdist.pipeline.progress import Progress
-from ntkdist.pipeline.run import report_path
 from ntkdist.pipeline.widths import Study, open_study, publish
 from ntkdist.report import to_markdown
 
@@ -106,14 +101,7 @@ def widths_command(
 ) -> None:
     """Run one width study as a Prefect flow (its embedded server starts by itself if none is configured)."""
     config = load_config(conf, options.with_workers(overrides, workers))
-    with Bars() as bars, reporting_to(bars):
-        results = cast(dict[str, Any], width_study(config, unlock=unlock))
-    if json:
-        print_json(results)
-        return
-    print_summary(results)
-    page = report_path(Path(config.store))
-    out.print(plain(f"Store: {config.store}   Report: {page}"), markup=False, soft_wrap=True)
+    run_and_show(width_study, config, unlock=unlock, json=json)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,13 @@ def environment(home: Path, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def running(arguments: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Prefect command in a process group of its own, ended with everything it started."""
+def running(
+    arguments: list[str], env: dict[str, str], log: Path, module: str = "prefect"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a process group of its own, ended with everything it started."""
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=env,
             cwd=REPOSITORY,
             stdout=out,
@@ -99,23 +101,3 @@ def command(env: dict[str, str], *arguments: str, module: str = "prefect") -> st
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@contextmanager
-def running_dask(arguments: list[str], env: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Dask scheduler or worker."""
-    with (folder / "dask.log").open("ab") as out:
-        first, *rest = arguments
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{first}", *rest],
-            env=env,
-            cwd=REPOSITORY,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            kill(process, signal.SIGTERM)
-            process.wait(20)

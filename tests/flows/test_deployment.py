@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
-from server import command, environment, free_port, healthy, kill, running, running_dask, wait_for
+from server import command, environment, free_port, healthy, kill, running, wait_for
 
 from flows.automations import install
 from ntkdist.store import RunStore
@@ -158,8 +158,10 @@ def test_two_deployments_share_a_cluster_and_a_cancelled_one_leaves_a_store_that
     slowly = ["--preload", str(Path(__file__).with_name("slow_tiles.py"))]
     here = {**env, "SLOW_TILES": str(slow)}
     with (
-        running_dask(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], env, tmp_path),
-        running_dask(["dask_worker", address, "--no-dashboard", "--nthreads", "2", *slowly], here, tmp_path),
+        running(
+            ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], env, log, "distributed.cli.dask_scheduler"
+        ),
+        running([address, "--no-dashboard", "--nthreads", "2", *slowly], here, log, "distributed.cli.dask_worker"),
         running(["worker", "start", "--pool", POOL, "--type", "process"], env, log),
         running(["worker", "start", "--pool", other, "--type", "process"], env, log),
     ):

@@ -13,8 +13,10 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.append import append
+from flows.automations import automations_command
 from flows.ntk_pipeline import ntk_pipeline
 from flows.parts import gram, solve, spectrum
 from flows.running import RESTARTS
@@ -84,6 +86,9 @@ def test_appended_rows_are_listed_with_what_they_changed_and_the_solve_starts_fr
     assert after["complete"]
     assert after["solution"]["start"] == "the weights before rows were appended"
     assert before["solution"]["start"] == "zero"
+    # A start that is not zero costs the pass that finds its residual, before the first step.
+    assert before["solution"]["history"][0][0] == 1
+    assert after["solution"]["history"][0][0] == 2
     assert max(after["solution"]["residual_norms"]) <= 1e-8
     changed = {line["quantity"]: line for line in done["changes"]}
     assert changed["λ_min"]["before"] != changed["λ_min"]["now"]
@@ -98,6 +103,14 @@ def test_appended_rows_are_listed_with_what_they_changed_and_the_solve_starts_fr
     run = open_run(tmp_path / "a.zarr")
     direct = np.linalg.solve(run.gram.to_numpy() + 0.1 * np.eye(138), run.inputs.y_train.to_numpy())
     np.testing.assert_allclose(run.solution.to_numpy(), direct, rtol=0, atol=1e-6 * np.abs(direct).max())
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"), [("", "names no server"), ("http://127.0.0.1:9/api", "No Prefect server answers at http")]
+)
+def test_automations_need_a_server_that_stays(url: str, sentence: str) -> None:
+    with temporary_settings({PREFECT_API_URL: url or None}), pytest.raises(InputError, match=sentence):
+        automations_command()
 
 
 def test_a_refused_append_is_a_failed_run_with_its_sentence(tmp_path: Path) -> None:
