@@ -29,7 +29,9 @@ def local():
     return DenseOperator(relu_ntk(np.random.default_rng(0).standard_normal((600, 3))), tile_size=128)
 
 
-def test_neighbours_of_one_scan_are_those_of_a_sorted_row(local):
+def test_neighbours_of_one_scan_are_those_of_largest_correlation(local):
+    lengths = np.random.default_rng(4).uniform(0.2, 5.0, 600)
+    local = DenseOperator(local.array * lengths * lengths[:, None], tile_size=128)
     order = np.random.default_rng(1).permutation(600)[:500]
     found = earlier_neighbours(local, order, 7)
     root = np.sqrt(local.array.diagonal())
@@ -41,8 +43,8 @@ def test_neighbours_of_one_scan_are_those_of_a_sorted_row(local):
 
 def test_rows_of_different_lengths_take_a_dozen_passes():
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((1500, 4)) * np.exp(rng.standard_normal((1500, 1)))
-    op = DenseOperator(relu_ntk(x), tile_size=256)
+    lengths = np.exp(0.5 * rng.standard_normal(1500))
+    op = DenseOperator(relu_ntk(rng.standard_normal((1500, 4))) * lengths * lengths[:, None], tile_size=256)
     chosen, _ = choose_preconditioner(op, rpcholesky(op, 200))
     assert isinstance(chosen, FactorisedNystrom)
     solve = block_cg(op, rng.standard_normal((1500, 10)), preconditioner=chosen)
