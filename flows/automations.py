@@ -32,8 +32,14 @@ HEARTBEAT_SECONDS = 30
 _ENDINGS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "AwaitingRetry")}
 
 
-def automations(silence: timedelta = timedelta(seconds=3 * HEARTBEAT_SECONDS)) -> list[Automation]:
-    """The two automations; ``silence`` is how long a run may be without a heartbeat before it counts as dead."""
+def automations(
+    silence: timedelta = timedelta(seconds=3 * HEARTBEAT_SECONDS), settle: timedelta = timedelta(seconds=30)
+) -> list[Automation]:
+    """The two automations.
+
+    ``silence`` is how long a run may be without a heartbeat before it counts as dead, ``settle`` how long one that was
+    reported as crashed is left alone before it is begun again.
+    """
     runs = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
     ours = ResourceSpecification({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"})
     return [
@@ -55,13 +61,16 @@ def automations(silence: timedelta = timedelta(seconds=3 * HEARTBEAT_SECONDS)) -
         Automation(
             name="ntkdist: a crashed run is begun again",
             description="Its process was killed, and the worker that had started it said so; the store resumes.",
+            # Not at once: runner and worker both report a death, and the second report must not meet a run that lives.
             trigger=EventTrigger(
                 match=runs,
                 match_related=ours,
-                expect={"prefect.flow-run.Crashed"},
+                after={"prefect.flow-run.Crashed"},
+                expect={f"prefect.flow-run.{name}" for name in ("AwaitingRetry", "Pending", "Running")},
                 for_each={"prefect.resource.id"},
-                posture=Posture.Reactive,
+                posture=Posture.Proactive,
                 threshold=1,
+                within=settle,
             ),
             actions=[_again("The run's process was killed.")],
         ),
@@ -72,11 +81,11 @@ def _again(message: str) -> ChangeFlowRunState:
     return ChangeFlowRunState(name="AwaitingRetry", state=StateType.SCHEDULED, message=message, force=True)
 
 
-def install(silence: timedelta) -> list[tuple[str, bool]]:
+def install(silence: timedelta, settle: timedelta = timedelta(seconds=30)) -> list[tuple[str, bool]]:
     """Create the automations on the configured server, or bring existing ones up to date; (name, whether new)."""
     done = []
     with get_client(sync_client=True) as client:
-        for wanted in automations(silence):
+        for wanted in automations(silence, settle):
             known = client.read_automations_by_name(wanted.name)
             core = AutomationCore(**wanted.model_dump(exclude={"id", "owner_resource"}))
             if known:

@@ -137,6 +137,34 @@ def test_a_scheduled_deployment_is_killed_and_completes_without_computing_a_tile
     assert max(map(float, told["ntk-gram"])) == 100.0
 
 
+def test_a_run_whose_process_alone_is_killed_is_reported_and_begun_again_once(
+    env: dict[str, str], client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    command(env, "--no-prompt", "deploy", "--name", "digits-nightly")
+    install(timedelta(seconds=90), timedelta(seconds=10))
+    for automation in client.read_automations():
+        assert automation.id is not None
+        client.resume_automation(automation.id)
+    store, log = tmp_path / "a.zarr", tmp_path / "worker.log"
+    run = start_run(client, "ntk-pipeline/digits-nightly", config=configuration(tmp_path, 2000))
+    with running(["worker", "start", "--pool", POOL, "--type", "process"], env, log) as worker:
+        wait_for(lambda: len(finished_tiles(store)) >= 20, 90, "20 tiles", every=0.02)
+        for member in psutil.Process(worker.pid).children(recursive=True):
+            if any(str(store) in file.path for file in member.open_files()):
+                member.kill()
+        before = finished_tiles(store)
+        wait_for(lambda: state_of(client, run) == "Crashed", 30, "the worker to report the death", every=0.05)
+        wait_for(lambda: state_of(client, run) in ("Completed", "Failed"), 150, "the run to end")
+        assert state_of(client, run) == "Completed", told_of(client, run, log)
+        assert client.read_flow_run(run).run_count == 2
+    for automation in client.read_automations():
+        assert automation.id is not None
+        client.pause_automation(automation.id)
+    after = finished_tiles(store)
+    assert len(after) == 820
+    assert {file: after[file] for file in before} == before
+
+
 def ended(client: SyncPrefectClient, run: UUID) -> bool:
     return state_of(client, run) in ("Completed", "Failed", "Crashed", "Cancelled")
 
